@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mmu.h - the interpreter's way to guest memory: linear addresses in, faults out
+ *
+ * The fast path is inline: one table entry, one compare (an access that crosses a page ends in the next page and so
+ * misses). The slow path walks, fills, dispatches devices, splits crossings (translating both pages before
+ * touching either), and raises #PF; it never returns on a fault. Linear addresses are already segmented and,
+ * in 64-bit mode, checked for canonical form by the caller's address computation (address.h).
+ */
+#pragma once
+#include "accel/soft/state.h"
+#include <string.h>
+
+uint64_t mmu_load_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size);
+void mmu_store_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value);
+/* Host pointer to [linear, linear + size) for a locked or wide access that lies in one page of RAM; NULL when it does not (device,
+ * crossing, watched): use the slow calls. write: checks and marks for writing. Raises #PF. */
+void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
+/* Raises now what an access would raise, without doing it. */
+void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
+/* Any length, either pages of RAM or device registers (vectors, fxsave, far operands). */
+void mmu_read(SoftCpu *cpu, const Insn *insn, uint64_t linear, void *data, unsigned length);
+void mmu_write(SoftCpu *cpu, const Insn *insn, uint64_t linear, const void *data, unsigned length);
+/* As supervisor whatever CPL is (descriptor tables, TSS, IDT, interrupt stacks). */
+uint64_t mmu_load_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size);
+void mmu_store_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value);
+/* Instruction fetch: the physical page and host bytes that linear's page executes from; raises #PF. host is NULL when not RAM or ROM. */
+uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host);
+
+void tlb_flush_all(SoftCpu *cpu);
+void tlb_flush_page(SoftCpu *cpu, uint64_t linear);
+void tlb_flush_non_global(SoftCpu *cpu);
+/* Called when CPL, CR0, CR3, CR4, EFER, AC or code segment changed: recomputes tlb, code_size, flat, mode_key. */
+void soft_mode_changed(SoftCpu *cpu);
+
+#define MMU_ACCESS(bits)                                                                                           \
+    static inline uint##bits##_t mmu_load##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear)                   \
+    {                                                                                                              \
+        const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];                                     \
+        if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->read, 1)) {                    \
+            uint##bits##_t value;                                                                                  \
+            memcpy(&value, (const void *)(linear + (uint64_t)entry->delta), sizeof value);                         \
+            return value;                                                                                          \
+        }                                                                                                          \
+        return (uint##bits##_t)mmu_load_slow(cpu, insn, linear, bits / 8);                                         \
+    }                                                                                                              \
+    static inline void mmu_store##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear, uint##bits##_t value)      \
+    {                                                                                                              \
+        const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];                                     \
+        if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->write, 1)) {                   \
+            memcpy((void *)(linear + (uint64_t)entry->delta), &value, sizeof value);                               \
+        } else {                                                                                                   \
+            mmu_store_slow(cpu, insn, linear, bits / 8, value);                                                    \
+        }                                                                                                          \
+    }
+MMU_ACCESS(8) MMU_ACCESS(16) MMU_ACCESS(32) MMU_ACCESS(64)
+#undef MMU_ACCESS

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * state.h - the software CPU's context: one per virtual processor
+ *
+ * Only the software CPU's own files include this. Handlers (InsnRun) take the context and the decoded instruction;
+ * a fault unwinds by soft_raise() and never returns.
+ *
+ * RIP: while a block runs, cpu->block_rip is the RIP of its first byte and insn->start the offset, so the interpreter
+ * does not store RIP for each instruction. Branch handlers write cpu->rip; the run loop adds the length of
+ * a block that ends without a branch.
+ *
+ * Flags: the six arithmetic flags are lazy: cc_op says how to compute them from cc_result, cc_source (and cc_extra);
+ * flags.h has the accessors. All other RFLAGS bits live in .rflags, whose arithmetic bits are stale. DF is in .rflags.
+ */
+#pragma once
+#include "accel/accel.h"
+#include "accel/x86/insn.h"
+#include <setjmp.h>
+
+enum { TLB_BITS = 10, TLB_ENTRIES = 1 << TLB_BITS };
+#define TLB_EMPTY UINT64_C(1)              /* never equal to a page address */
+
+/* One page: tags hold the linear page address when that access may go straight to host memory. */
+typedef struct TlbEntry {
+    uint64_t read, write;                  /* page-aligned linear address, or TLB_EMPTY */
+    intptr_t delta;                        /* host address minus linear address */
+    uint64_t physical;                     /* page-aligned guest-physical address */
+} TlbEntry;
+
+enum { TLB_USER, TLB_SUPERVISOR, TLB_SUPERVISOR_AC, TLB_MODES };     /* AC: EFLAGS.AC lets SMAP through */
+
+enum {                                     /* bits of SoftCpu.request, set by other threads */
+    REQUEST_EXIT = 1,                      /* leave guest code: pause, kick, flush, end */
+    REQUEST_INTR = 2,                      /* the interrupt source has something (level) */
+    REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
+};
+
+typedef struct Block Block;
+struct SoftCpu {
+    uint64_t gpr[16];
+    uint64_t rip, block_rip;
+    uint64_t cc_result, cc_source, cc_extra;
+    uint32_t cc_op;
+    volatile uint32_t request;             /* atomic; polled at every block end */
+    uint64_t rflags;                       /* all but the lazy arithmetic bits */
+    TlbEntry *tlb;                         /* the current mode's table: tables[mode] */
+    uint8_t cpl, code_size;                /* code_size 2, 4, 8 as in DecodeMode */
+    bool long_mode;                        /* EFER.LMA */
+    bool flat;                             /* CS DS ES SS have base 0 and no limit that could bite (always so in 64-bit mode) */
+    uint32_t mode_key;                     /* everything decoding and block lookup depend on */
+    CpuSegment segment[SEG_COUNT], ldt, tr;
+    uint64_t gdt_base, idt_base;
+    uint32_t gdt_limit, idt_limit;
+    uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
+    uint64_t dr[4], dr6, dr7;
+    uint64_t tsc_offset, tsc_adjust, tsc_aux, star, lstar, cstar, sfmask, kernel_gs_base;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type;
+    uint64_t mtrr_fixed[11], mtrr_base[8], mtrr_mask[8], spec_ctrl;
+    CpuActivity activity;
+    bool interrupt_shadow;                 /* this one next instruction takes no interrupt */
+    bool nmi_masked;
+    bool a20_mask_off;
+    uint8_t sipi_vector;
+    uint8_t pending_vector, pending_kind;  /* an exception being delivered, for the double-fault rule */
+    jmp_buf unwind;                        /* run loop: where soft_raise lands */
+    /* x87, MMX, SSE: the XSAVE image is the truth between instructions unless fpu_live says that x87 is in the host's registers */
+    uint8_t xsave[4096] __attribute__((aligned(64)));
+    bool fpu_live;
+    TlbEntry tables[TLB_MODES][TLB_ENTRIES];
+    AddressSpace *memory, *ports;
+    const FlatView *view;                  /* held while inside run */
+    CpuIrqSource source;
+    uint32_t features[16];                 /* CPUID words; enum in cpuid.h */
+    Cpu *cpu;                              /* the outside's handle */
+    uint64_t instructions;                 /* executed, for statistics and later for an instruction-counted clock */
+};
+
+/* Exceptions. They never return; the instruction has no effect (handlers probe before they commit). */
+_Noreturn void soft_raise(SoftCpu *cpu, const Insn *insn, unsigned vector);                 /* no error code */
+_Noreturn void soft_raise_error(SoftCpu *cpu, const Insn *insn, unsigned vector, uint32_t error);
+enum {
+    EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7, EXC_DF = 8, EXC_TS = 10,
+    EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+};
+static inline uint64_t insn_rip(const SoftCpu *cpu, const Insn *insn) { return cpu->block_rip + insn->start; }
+static inline uint64_t insn_next_rip(const SoftCpu *cpu, const Insn *insn) { return cpu->block_rip + insn->start + insn->length; }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * chardev.h - character streams: what a serial port, a monitor or a qtest session is plugged into
+ *
+ * One stream has at most one user (a mux gives each of its users a stream of its own).
+ * All calls: main loop or a vCPU thread, machine lock held. Callbacks: main loop, machine lock held.
+ */
+#pragma once
+#include "base/object.h"
+#include "base/value.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Chardev Chardev;            /* an Object of type "chardev-BACKEND" */
+
+typedef enum {
+    CHARDEV_OPENED,                        /* a peer connected (or the stream is simply there) */
+    CHARDEV_CLOSED,
+    CHARDEV_BREAK,
+    CHARDEV_FOCUS_IN, CHARDEV_FOCUS_OUT,   /* mux */
+    CHARDEV_WRITABLE,                      /* after a short chardev_write() */
+} ChardevEvent;
+
+typedef struct ChardevUser {
+    size_t (*can_read)(void *opaque);                                 /* bytes the user will take now; 0 pauses input */
+    void (*read)(void *opaque, const uint8_t *data, size_t length);   /* never more than can_read() said */
+    void (*event)(void *opaque, ChardevEvent event);                  /* may be NULL */
+} ChardevUser;
+
+/* config: an object of QEMU's -chardev keys: {"backend":"socket","id":"c0","path":"/x","server":true,"wait":false}.
+ * The new stream hangs under /chardevs/ID; the caller owns one reference. NULL and *err on failure. */
+Chardev *chardev_new(const Value *config, GError **err);
+Chardev *chardev_find(const char *id);
+void chardev_unref(Chardev *chardev);
+const char *chardev_id(const Chardev *chardev);
+bool chardev_attach(Chardev *chardev, const ChardevUser *user, void *opaque, GError **err);   /* fails when in use */
+void chardev_detach(Chardev *chardev);
+/* Writes what the stream takes now and returns how much; the rest is the user's to keep until CHARDEV_WRITABLE.
+ * A stream with nobody listening swallows everything, so a guest never stalls for a missing reader. */
+size_t chardev_write(Chardev *chardev, const uint8_t *data, size_t length);
+void chardev_accept_input(Chardev *chardev);                          /* can_read() would now say more */
+void chardev_send_break(Chardev *chardev);
+bool chardev_connected(const Chardev *chardev);
+/* Called on every way out of the process, signals included: restores terminals. Async-signal-safe. */
+void chardev_restore_terminal(void);
+extern const char *const chardev_backends[];                          /* NULL-terminated, for help */
+/* The ring buffer's own access (QMP ringbuf-read/-write). */
+size_t chardev_ringbuf_read(Chardev *chardev, uint8_t *out, size_t length);

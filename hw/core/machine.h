@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * machine.h - the machine around the devices: address spaces, CPUs, life cycle, state
+ *
+ * Built by machine_build() from the configuration tree (docs/configuration.md); run states as QMP names them.
+ */
+#pragma once
+#include "accel/accel.h"
+#include "hw/core/device.h"
+
+typedef enum {
+    RUN_PRELAUNCH, RUN_RUNNING, RUN_PAUSED, RUN_SHUTDOWN, RUN_GUEST_PANICKED, RUN_INTERNAL_ERROR,
+    RUN_SUSPENDED, RUN_IO_ERROR, RUN_WATCHDOG, RUN_INMIGRATE, RUN_POSTMIGRATE, RUN_SAVE_VM, RUN_RESTORE_VM,
+} RunState;
+
+/* Why a reset or shutdown happened: QMP's ShutdownCause, in its order. */
+typedef enum {
+    CAUSE_NONE, CAUSE_HOST_ERROR, CAUSE_HOST_QMP_QUIT, CAUSE_HOST_QMP_SYSTEM_RESET, CAUSE_HOST_SIGNAL, CAUSE_HOST_UI,
+    CAUSE_GUEST_SHUTDOWN, CAUSE_GUEST_RESET, CAUSE_GUEST_PANIC, CAUSE_SUBSYSTEM_RESET, CAUSE_SNAPSHOT_LOAD,
+} Cause;
+
+/* A board: a table of pieces, hw/machine/pc.c and none.c. */
+typedef struct BoardModel {
+    const char *name, *alias, *help;
+    const char *deprecated;                /* reason, or NULL */
+    unsigned max_cpus;
+    const Field *props;                    /* of the Machine's -machine options */
+    bool (*build)(Machine *machine, GError **err);
+} BoardModel;
+extern const BoardModel *const board_models[];
+
+struct Machine {
+    Object object;                         /* "/machine" */
+    const BoardModel *board;
+    const Value *config;                   /* the whole tree, borrowed */
+    void *board_data;                      /* the board's own struct (PcBoard) */
+    Region memory_root, port_root;
+    AddressSpace *memory, *ports;
+    Region ram;                            /* the whole of -m, one block; boards alias it into place */
+    uint64_t ram_size;
+    Accel *accel;
+    GPtrArray *cpus;                       /* Cpu * */
+    GPtrArray *devices;                    /* Device *, realized, in order of realization: reset and save order */
+    GPtrArray *buses;                      /* Bus * */
+    RunState state;
+    bool no_reboot, no_shutdown;
+    int exit_status;                       /* of the process; docs/exit-status.md */
+    void (*after_reset)(Machine *machine); /* the board's last word: boot loaders place kernels again */
+    bool (*add_device_hook)(Device *device);
+};
+
+/* Builds everything the tree asks for, paused in RUN_PRELAUNCH. The caller frees with machine_free(). */
+Machine *machine_build(const Value *config, GError **err);
+/* The same without a board and without accelerator: address spaces and lists only; what the rig starts from. */
+Machine *machine_new_bare(const Value *config, GError **err);
+void machine_free(Machine *machine);
+Bus *machine_find_bus(Machine *machine, BusKind kind, const char *name);    /* name NULL: the first of its kind */
+Device *machine_find_device(Machine *machine, const char *id);
+
+/* Life cycle. The requests may come from any thread with the machine lock held; they are carried out on the main loop. */
+void machine_start(Machine *machine);                     /* RUN_RUNNING; RESUME */
+void machine_stop(Machine *machine, RunState state);      /* STOP */
+void machine_request_reset(Machine *machine, Cause cause);
+void machine_request_shutdown(Machine *machine, Cause cause);
+void machine_request_powerdown(Machine *machine);         /* the ACPI button; POWERDOWN */
+void machine_request_suspend(Machine *machine);           /* S3 */
+void machine_request_wakeup(Machine *machine);
+void machine_guest_panicked(Machine *machine, bool crash_loaded);
+void machine_request_exit(Machine *machine, int status);  /* isa-debug-exit: end the process with this status, at once */
+void machine_reset_now(Machine *machine, Cause cause);    /* main loop, CPUs paused by it: devices in order, then CPUs, then after_reset; RESET */
+const char *run_state_name(RunState state);
+const char *cause_name(Cause cause);
+
+/* Who hears the power button and wakes: the PM device registers itself. */
+void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void *opaque);
+void machine_on_state_change(Machine *machine, void (*changed)(void *opaque, bool running), void *opaque);
+
+/* Whole-machine state: devices by path, CPUs, RAM left to the caller. */
+bool machine_save(Machine *machine, GByteArray *out, GError **err);
+bool machine_load(Machine *machine, const uint8_t *data, size_t length, GError **err);

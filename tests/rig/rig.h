@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rig.h - a machine without a CPU, a clock turned by hand, and probes on its wires
+ *
+ * A test body runs on a fresh machine, and (RESTORED) on one that is saved and loaded into a second machine at every
+ * rig_advance() and rig_checkpoint(). The failing line and the command that reproduces it are printed.
+ */
+#pragma once
+#include "hw/core/machine.h"
+
+typedef struct Rig Rig;
+enum { FRESH = 1, RESTORED = 2, PLUGGED = 4 };
+typedef struct Test {
+    const char *name;
+    void (*run)(Rig *rig);
+    const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "pc" (everything), NULL: "isa" */
+    const char *devices;                   /* -device style list, blank separated: "i8254,iobase=0x40" */
+    unsigned runs;
+} Test;
+
+uint8_t rig_inb(Rig *rig, uint16_t port);
+uint16_t rig_inw(Rig *rig, uint16_t port);
+uint32_t rig_inl(Rig *rig, uint16_t port);
+void rig_outb(Rig *rig, uint16_t port, uint8_t value);
+void rig_outw(Rig *rig, uint16_t port, uint16_t value);
+void rig_outl(Rig *rig, uint16_t port, uint32_t value);
+uint64_t rig_load(Rig *rig, uint64_t address, unsigned size);         /* memory, as a processor sees it */
+void rig_store(Rig *rig, uint64_t address, unsigned size, uint64_t value);
+void rig_read(Rig *rig, uint64_t address, void *data, size_t length);
+void rig_write(Rig *rig, uint64_t address, const void *data, size_t length);
+void rig_advance(Rig *rig, int64_t ns);    /* turns the clock; RESTORED: saves and loads first */
+void rig_checkpoint(Rig *rig);             /* RESTORED: saves and loads; FRESH: nothing */
+bool rig_irq(Rig *rig, unsigned irq);      /* level of the ISA line (board "isa") */
+unsigned rig_irq_edges(Rig *rig, unsigned irq);           /* rising edges since the last ask */
+Machine *rig_machine(Rig *rig);            /* changes at a checkpoint: do not keep */
+Device *rig_device(Rig *rig, const char *id);             /* by id or model name */
+unsigned rig_resets(Rig *rig);             /* machine resets requested */
+
+void check_failed(const char *file, int line, const char *format, ...) G_GNUC_PRINTF(3, 4);
+#define check(condition) \
+    do { if (!(condition)) { check_failed(__FILE__, __LINE__, "%s", #condition); } } while (0)
+#define check_eq(a, b)                                                                                     \
+    do {                                                                                                   \
+        long long a_ = (long long)(a), b_ = (long long)(b);                                                \
+        if (a_ != b_) {                                                                                    \
+            check_failed(__FILE__, __LINE__, "%s is 0x%llx, expected 0x%llx", #a, (unsigned long long)a_,  \
+                         (unsigned long long)b_);                                                          \
+        }                                                                                                  \
+    } while (0)
