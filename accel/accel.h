@@ -71,6 +71,9 @@ void cpu_set_a20(Accel *accel, bool enabled);             /* software CPU only; 
 /* All CPUs at once. accel_pause waits until every CPU is out of guest code; it may drop and retake the machine lock. */
 void accel_pause(Accel *accel);
 void accel_resume(Accel *accel);
+/* Any thread, also a CPU's own: every CPU leaves guest code at the next instruction that ends its turn and does not enter it
+ * again before accel_resume(). Does not wait. */
+void accel_stop_soon(Accel *accel);
 void cpu_reset(Cpu *cpu);                                 /* paused only: power-on state; the boot processor at F000:FFF0, others waiting for SIPI */
 void cpu_get_state(Cpu *cpu, CpuState *state);            /* paused only */
 bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err);

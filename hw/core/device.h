@@ -47,7 +47,9 @@ struct Device {
     Machine *machine;
     Bus *bus;                              /* that it sits on; NULL for BUS_NONE */
     char *id;                              /* -device id=, NULL without */
+    bool from_user;                        /* asked for by -device or device_add: lives under /machine/peripheral(-anon) */
     bool realized;
+    ObjectType type;                       /* what object.type points at, made from the model */
     uint64_t guest_faults;                 /* counted by guest_fault() */
 };
 #define DEVICE(pointer) (&(pointer)->device)

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "accel/accel.h"
+#include "base/lock.h"
 #include "hw/core/device.h"
 
 typedef enum {
@@ -29,6 +30,14 @@ typedef struct BoardModel {
 } BoardModel;
 extern const BoardModel *const board_models[];
 
+/* What anyone asked of the main loop. */
+typedef struct Requests {
+    Cause reset, shutdown;                 /* CAUSE_NONE: not asked for */
+    bool powerdown, suspend, wakeup, exit, triple_fault;
+    bool stop;                             /* go to stop_state */
+    RunState stop_state;
+} Requests;
+
 struct Machine {
     Object object;                         /* "/machine" */
     const BoardModel *board;
@@ -44,9 +53,16 @@ struct Machine {
     GPtrArray *buses;                      /* Bus * */
     RunState state;
     bool no_reboot, no_shutdown;
-    int exit_status;                       /* of the process; docs/exit-status.md */
+    int exit_status;                       /* of the process: exit-status.h */
     void (*after_reset)(Machine *machine); /* the board's last word: boot loaders place kernels again */
-    bool (*add_device_hook)(Device *device);
+    Requests requests;                     /* asked for, not yet carried out: machine_handle_requests() */
+    struct { void (*pressed)(void *opaque); void *opaque; } power_button;
+    /* The board hands these to the accelerator's questions (any thread, no machine lock). */
+    int (*pic_acknowledge)(void *pic);
+    void (*ioapic_eoi)(void *ioapic, uint8_t vector);
+    void *pic, *ioapic;
+    void (*free_board)(Machine *machine);  /* after all devices are gone */
+    GArray *state_listeners;
 };
 
 /* Builds everything the tree asks for, paused in RUN_PRELAUNCH. The caller frees with machine_free(). */
@@ -67,6 +83,9 @@ void machine_request_suspend(Machine *machine);           /* S3 */
 void machine_request_wakeup(Machine *machine);
 void machine_guest_panicked(Machine *machine, bool crash_loaded);
 void machine_request_exit(Machine *machine, int status);  /* isa-debug-exit: end the process with this status, at once */
+void machine_request_stop(Machine *machine, RunState state);
+void machine_triple_fault(Machine *machine);              /* a reset by the guest, which -no-reboot tells apart */
+void machine_handle_requests(Machine *machine);           /* main loop, by itself; a rig calls it by hand */
 void machine_reset_now(Machine *machine, Cause cause);    /* main loop, CPUs paused by it: devices in order, then CPUs, then after_reset; RESET */
 const char *run_state_name(RunState state);
 const char *cause_name(Cause cause);
@@ -74,6 +93,9 @@ const char *cause_name(Cause cause);
 /* Who hears the power button and wakes: the PM device registers itself. */
 void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void *opaque);
 void machine_on_state_change(Machine *machine, void (*changed)(void *opaque, bool running), void *opaque);
+
+/* -device and the tree's devices[]: a model by name with text properties. On failure nothing has changed. */
+Device *machine_add_device(Machine *machine, const Value *description, GError **err);
 
 /* Whole-machine state: devices by path, CPUs, RAM left to the caller. */
 bool machine_save(Machine *machine, GByteArray *out, GError **err);
