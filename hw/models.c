@@ -7,5 +7,8 @@
 #include "hw/models.h"
 
 const DeviceModel *const device_models[] = {
+    &isa_debug_exit_model,
+    &isa_debugcon_model,
+    &isa_serial_model,
     NULL,
 };

@@ -4,3 +4,5 @@
 #include "hw/core/machine.h"
 
 extern const BoardModel none_board;
+
+extern const DeviceModel isa_debug_exit_model, isa_debugcon_model, isa_serial_model;
