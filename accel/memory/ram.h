@@ -31,3 +31,14 @@ extern void (*ram_code_written)(RamBlock *ram, uint64_t offset, uint64_t length)
 void ram_mark_dirty(RamBlock *ram, uint64_t offset, uint64_t length);
 bool ram_dirty_log(RamBlock *ram, DirtyClient client, bool on, GError **err);
 bool ram_dirty_test_and_clear(RamBlock *ram, DirtyClient client, uint64_t offset, uint64_t length);
+/* Calls each(opaque, block) for every block; creation and destruction wait meanwhile. */
+void ram_for_each(void (*each)(void *opaque, RamBlock *ram), void *opaque);
+
+/* An accelerator whose guests write without our seeing it (KVM) keeps a log of its own. */
+typedef struct RamLogger {
+    void (*changed)(void *opaque, RamBlock *ram, bool logging);       /* the first client came, the last one left */
+    void (*sync)(void *opaque, RamBlock *ram);                        /* bring your log into the bitmaps: ram_mark_dirty() */
+    void *opaque;
+} RamLogger;
+void ram_set_logger(const RamLogger *logger);                         /* NULL: none; machine lock */
+void ram_dirty_sync(RamBlock *ram);        /* before a harvest; machine lock */

@@ -16,6 +16,8 @@ typedef struct FlatRange {
     uint64_t offset;                       /* of start inside region */
     bool readonly;
     uint8_t *host;                         /* RAM: host address of start, else NULL */
+    RamBlock *ram;                         /* RAM: kept alive by the view even when the region has gone */
+    uint64_t ram_offset;                   /* of start inside ram */
 } FlatRange;
 
 typedef struct FlatView {
@@ -48,3 +50,9 @@ MemResult space_read(AddressSpace *space, uint64_t address, void *data, uint64_t
 MemResult space_write(AddressSpace *space, uint64_t address, const void *data, uint64_t length);
 /* A loader's write: goes into ROM too. */
 MemResult space_write_rom(AddressSpace *space, uint64_t address, const void *data, uint64_t length);
+
+/* Doorbells: a store of size bytes (0: any) at address, with value when match is set, writes 1 to the eventfd and is done: no
+ * machine lock, no device. Only stores to device registers look here. Machine lock held for changes. */
+typedef struct Doorbell { uint64_t address, value; unsigned size; bool match; int fd; } Doorbell;
+void space_add_doorbell(AddressSpace *space, const Doorbell *bell);
+bool space_remove_doorbell(AddressSpace *space, const Doorbell *bell);      /* false: there was none like it */
