@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "accel/accel.h"
+#include "accel/soft/system.h"
 #include "accel/x86/insn.h"
 #include <setjmp.h>
 
@@ -27,7 +28,9 @@ typedef struct TlbEntry {
     uint64_t physical;                     /* page-aligned guest-physical address */
 } TlbEntry;
 
-enum { TLB_USER, TLB_SUPERVISOR, TLB_SUPERVISOR_AC, TLB_MODES };     /* AC: EFLAGS.AC lets SMAP through */
+/* AC: EFLAGS.AC lets SMAP through. CHECKED is never filled: the current table while every access needs a look (data
+ * breakpoints, alignment checks). */
+enum { TLB_USER, TLB_SUPERVISOR, TLB_SUPERVISOR_AC, TLB_CHECKED, TLB_MODES };
 
 enum {                                     /* bits of SoftCpu.request, set by other threads */
     REQUEST_EXIT = 1,                      /* leave guest code: pause, kick, flush, end */
@@ -72,6 +75,7 @@ struct SoftCpu {
     CpuIrqSource source;
     uint32_t features[16];                 /* CPUID words; enum in cpuid.h */
     Cpu *cpu;                              /* the outside's handle */
+    SoftSystem sys;                        /* of the system side: system.h */
     uint64_t instructions;                 /* executed, for statistics and later for an instruction-counted clock */
 };
 
