@@ -63,6 +63,14 @@ void spaces_update(void)
     }
 }
 
+static void publish_doorbells(AddressSpace *space, DoorbellTable *table)
+{
+    DoorbellTable *old = __atomic_exchange_n(&space->doorbells, table, __ATOMIC_ACQ_REL);
+    if (old) {
+        epoch_retire(g_free, old);
+    }
+}
+
 AddressSpace *space_new(const char *name, Region *root)
 {
     AddressSpace *space = g_new0(AddressSpace, 1);
@@ -140,14 +148,6 @@ static bool same_bell(const Doorbell *a, const Doorbell *b)
 {
     return a->address == b->address && a->size == b->size && a->match == b->match && (!a->match || a->value == b->value) &&
            a->fd == b->fd;
-}
-
-static void publish_doorbells(AddressSpace *space, DoorbellTable *table)
-{
-    DoorbellTable *old = __atomic_exchange_n(&space->doorbells, table, __ATOMIC_ACQ_REL);
-    if (old) {
-        epoch_retire(g_free, old);
-    }
 }
 
 void space_add_doorbell(AddressSpace *space, const Doorbell *bell)
