@@ -69,6 +69,10 @@ struct SoftCpu {
     /* x87, MMX, SSE: the XSAVE image is the truth between instructions unless fpu_live says that x87 is in the host's registers */
     uint8_t xsave[4096] __attribute__((aligned(64)));
     bool fpu_live;
+    bool mxcsr_live;                       /* the host's MXCSR is the guest's and collects its flags: see fpu.h */
+    bool x87_pending;                      /* fpu_live: an unmasked x87 exception waits (the status word's ES) */
+    bool x87_unmasked;                     /* fpu_live: the control word unmasks something, so ES must be looked at */
+    bool ferr;                             /* CR0.NE=0: the FERR# line, IRQ 13 on a PC; nothing listens yet */
     TlbEntry tables[TLB_MODES][TLB_ENTRIES];
     AddressSpace *memory, *ports;
     const FlatView *view;                  /* held while inside run */

@@ -57,6 +57,8 @@ struct Insn {
     uint8_t vvvv, vex;                     /* VEX register and L/map (later) */
     uint16_t escape;                       /* x87: low 3 bits of the opcode << 8 | modrm */
     uint8_t opcode;                        /* last opcode byte */
+    uint32_t vector;                       /* FORM_VEC, FORM_X87: the executor's note on its operands */
+    const void *stub;                      /* and the host code that does it; both filled in by the executor */
 };
 enum { INSN_RIP = 0xfe };
 

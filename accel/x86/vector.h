@@ -30,7 +30,8 @@ enum {
     VECTOR_NO_MMX_STATE  = 1 << 19,                /* a memory source leaves the x87 tag word alone (cvtpi2pd m64) */
     VECTOR_REG_ONLY      = 1 << 20,                /* #UD with a memory operand */
     VECTOR_MEMORY_ONLY   = 1 << 21,                /* #UD with a register operand */
-    VECTOR_OWN_HANDLER   = 1 << 22,                /* not a plain thunk: the row has a handler of its own */
+    VECTOR_UNCHECKED     = 1 << 22,                /* works whatever CR0.EM, CR0.TS and CR4.OSFXSR say (fences, movnti, hints) */
+    VECTOR_MOVE          = 1 << 23,                /* copies its operand unchanged: executors may do it without the host's instruction */
 };
 
 static inline unsigned vector_reg_file(uint32_t word) { return word & 3; }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fpu.h - where the guest's x87, MMX and SSE state is, and the rules every such instruction starts with
+ *
+ * Home is the XSAVE image in the context. While a vCPU runs, the x87 stack may live in the host's registers (fpu_live)
+ * and the guest's MXCSR in the host's (mxcsr_live, only while it masks everything). Nothing in the run loop uses x87 or
+ * cares for MXCSR's rounding; whatever else is called (device models, the end of run) is preceded by fpu_park().
+ * XMM registers are always in the image; MMX registers too, in the x87 slots, with TOP 0.
+ */
+#pragma once
+#include "accel/soft/state.h"
+#include <string.h>
+
+/* Offsets in the XSAVE image. */
+enum {
+    IMAGE_FCW = 0, IMAGE_FSW = 2, IMAGE_FTW = 4, IMAGE_FOP = 6, IMAGE_FIP = 8, IMAGE_FDP = 16, IMAGE_MXCSR = 24, IMAGE_MXCSR_MASK = 28,
+    IMAGE_ST = 32, IMAGE_XMM = 160, IMAGE_LEGACY = 512, IMAGE_HEADER = 512, IMAGE_EXTENDED = 576,
+};
+enum { MXCSR_MASKS = 0x1f80, MXCSR_WRITABLE = 0xffff, MXCSR_DEFAULT = 0x1f80 };
+enum { FSW_ES = 0x80, FSW_BUSY = 0x8000, FCW_MASKS = 0x3f, FCW_DEFAULT = 0x37f };
+#define CR0_MP UINT64_C(2)
+#define CR0_EM UINT64_C(4)
+#define CR0_TS UINT64_C(8)
+#define CR0_NE UINT64_C(0x20)
+#define CR4_OSFXSR UINT64_C(0x200)
+#define CR4_OSXMMEXCPT UINT64_C(0x400)
+#define CR4_OSXSAVE UINT64_C(0x40000)
+
+static inline uint16_t image_u16(const SoftCpu *cpu, unsigned offset) { uint16_t v; memcpy(&v, cpu->xsave + offset, 2); return v; }
+static inline uint32_t image_u32(const SoftCpu *cpu, unsigned offset) { uint32_t v; memcpy(&v, cpu->xsave + offset, 4); return v; }
+static inline void image_set_u16(SoftCpu *cpu, unsigned offset, uint16_t v) { memcpy(cpu->xsave + offset, &v, 2); }
+static inline void image_set_u32(SoftCpu *cpu, unsigned offset, uint32_t v) { memcpy(cpu->xsave + offset, &v, 4); }
+static inline void *image_xmm(SoftCpu *cpu, unsigned n) { return cpu->xsave + IMAGE_XMM + 16 * n; }
+static inline void *image_st(SoftCpu *cpu, unsigned n) { return cpu->xsave + IMAGE_ST + 16 * n; }
+
+/* Everything home into the image; the host's x87 and MXCSR as C wants them. Cheap when nothing lives there. */
+void fpu_park_slow(SoftCpu *cpu);
+static inline void fpu_park(SoftCpu *cpu)
+{
+    if (__builtin_expect(cpu->fpu_live | cpu->mxcsr_live, 0)) {
+        fpu_park_slow(cpu);
+    }
+}
+/* The power-on and INIT values of the image (FINIT's control word 037Fh is not the power-on 0040h). */
+void fpu_image_reset(SoftCpu *cpu);
+
+/* Before an SSE, an MMX, an x87 instruction: #UD, #NM, #MF. */
+void fpu_refuse_sse(SoftCpu *cpu, const Insn *insn);       /* raises; called when the fast test below fails */
+static inline void fpu_check_sse(SoftCpu *cpu, const Insn *insn)
+{
+    if (__builtin_expect((cpu->cr0 & (CR0_EM | CR0_TS)) | (~cpu->cr4 & CR4_OSFXSR), 0)) {
+        fpu_refuse_sse(cpu, insn);
+    }
+}
+/* An unmasked x87 error waits and a waiting instruction came: #MF, or FERR# where CR0.NE is clear (then it returns). */
+void fpu_report_pending(SoftCpu *cpu, const Insn *insn);
+/* x87 parked, errors reported, registers as MMX sees them: TOP 0, all valid. */
+void fpu_enter_mmx(SoftCpu *cpu, const Insn *insn);
+
+static inline void host_set_mxcsr(uint32_t value) { __asm__ volatile("ldmxcsr %0" : : "m"(value) : "memory"); }
+static inline uint32_t host_mxcsr(void) { uint32_t value; __asm__ volatile("stmxcsr %0" : "=m"(value) : : "memory"); return value; }
