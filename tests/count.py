@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Counts the cases in meson's JUnit logs, names the failed and the skipped ones, and ends with one line."""
+import sys
+import xml.etree.ElementTree
+
+passed, failed, skipped = 0, [], []
+for path in sys.argv[1:]:
+    for suite in xml.etree.ElementTree.parse(path).getroot().iter("testsuite"):
+        for case in suite.iter("testcase"):
+            name = f"{suite.get('name')}: {case.get('name')}"
+            if case.find("failure") is not None or case.find("error") is not None:
+                failed.append(name)
+            elif case.find("skipped") is not None:
+                skipped.append(name)
+            else:
+                passed += 1
+for name in skipped:
+    print(f"skipped: {name}")
+for name in failed:
+    print(f"FAILED: {name}")
+print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+sys.exit(1 if failed or not passed else 0)
