@@ -4,7 +4,7 @@
 
 G_DEFINE_QUARK(roost-error-quark, roost_error)
 
-bool fail(GError **err, int errnum, const char *format, ...)
+bool (fail)(GError **err, int errnum, const char *format, ...)
 {
     if (err) {
         va_list args;

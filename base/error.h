@@ -17,3 +17,5 @@ GQuark roost_error_quark(void);
 /* Sets *err (which may be NULL) to domain ROOST_ERROR, code errnum (an errno value), and the
  * sentence. Always returns false, so that a caller can write "return fail(err, ...)". */
 bool fail(GError **err, int errnum, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* Lets the compiler see the constant, so that "return fail(...)" does not look like a way on with unset variables. */
+#define fail(err, errnum, ...) __extension__({ (fail)((err), (errnum), __VA_ARGS__); false; })

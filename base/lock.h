@@ -16,5 +16,7 @@ bool machine_lock_held(void);              /* by the calling thread */
 
 static inline void lock_scope_end_(pthread_mutex_t **mutex) { pthread_mutex_unlock(*mutex); }
 static inline pthread_mutex_t *lock_scope_begin_(pthread_mutex_t *mutex) { pthread_mutex_lock(mutex); return mutex; }
-#define LOCK_SCOPE(mutex) \
-    __attribute__((cleanup(lock_scope_end_), unused)) pthread_mutex_t *lock_scope_##__LINE__ = lock_scope_begin_(mutex)
+#define LOCK_SCOPE_NAME_(line) lock_scope_##line
+#define LOCK_SCOPE_AT_(mutex, line)                                                                             \
+    __attribute__((cleanup(lock_scope_end_), unused)) pthread_mutex_t *LOCK_SCOPE_NAME_(line) = lock_scope_begin_(mutex)
+#define LOCK_SCOPE(mutex) LOCK_SCOPE_AT_(mutex, __LINE__)

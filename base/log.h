@@ -24,7 +24,7 @@ typedef enum {
     LOG_TRACE = 1 << 7,                    /* trace points */
 } LogMask;
 extern uint32_t log_mask;
-static inline bool log_enabled(LogMask item) { return __builtin_expect((log_mask & item) != 0, 0); }
+static inline bool log_enabled(LogMask item) { return __builtin_expect((__atomic_load_n(&log_mask, __ATOMIC_RELAXED) & item) != 0, 0); }
 void log_line(LogMask item, const char *format, ...) G_GNUC_PRINTF(2, 3);      /* no newline in format */
 bool log_set_items(const char *comma_list, GError **err);              /* "help" is handled by the caller with log_print_items() */
 void log_print_items(void);

@@ -32,7 +32,7 @@ int64_t clock_now(ClockKind clock);        /* ns; guest: since machine start; ho
 void timer_init(Timer *timer, ClockKind clock, TimerFire *fire, void *opaque);
 void timer_arm(Timer *timer, int64_t deadline_ns);     /* replaces an earlier deadline; the past means "as soon as possible" */
 void timer_cancel(Timer *timer);
-static inline bool timer_armed(const Timer *timer) { return timer->deadline >= 0; }
+static inline bool timer_armed(const Timer *timer) { return __atomic_load_n(&timer->deadline, __ATOMIC_RELAXED) >= 0; }
 
 /* The guest clock: running or stopped, and its value after a restore. */
 void guest_clock_run(bool run);

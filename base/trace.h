@@ -25,7 +25,7 @@ typedef struct TraceTable { TracePoint *points; size_t count; } TraceTable;
 #define TRACE_TABLE(points_) \
     static const TraceTable points_##_entry __attribute__((used, section("roost_trace"), aligned(8))) = \
         { points_, sizeof(points_) / sizeof((points_)[0]) };
-#define TRACE(point, ...) do { if (__builtin_expect((point)->on, 0)) { trace_fire((point), __VA_ARGS__); } } while (0)
+#define TRACE(point, ...) do { if (__builtin_expect(__atomic_load_n(&(point)->on, __ATOMIC_RELAXED), 0)) { trace_fire((point), __VA_ARGS__); } } while (0)
 
 void trace_fire(const TracePoint *point, const char *format, ...) G_GNUC_PRINTF(2, 3);
 bool trace_enable(const char *pattern, GError **err);      /* glob; a leading '-' turns off; no match is an error */
