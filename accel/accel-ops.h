@@ -95,12 +95,12 @@ struct CpuThread {
     GPtrArray *cpus;                       /* those it serves */
     pthread_t thread;
     int tid;
-    bool started;
     pthread_cond_t wake;
     bool in_guest;                         /* inside the run phase: accel->mutex */
+    bool ended;                            /* the same */
     bool sleeping;                         /* waits on .wake; atomic, so that a line finds out cheaply */
     CpuWork *work;                         /* list; accel->mutex */
-    Cpu *next;                             /* whose turn it is */
+    unsigned turn;                         /* index into .cpus of the next to run */
 };
 
 struct Cpu {
@@ -113,7 +113,6 @@ struct Cpu {
     void *data;                            /* the accelerator's own context */
     bool leave;                            /* atomic: a kick is wanted */
     bool sleeps, stopped;                  /* written by its own thread or while paused */
-    bool ever_ran;
 };
 
 /* Any thread: somebody wants this CPU out of guest code. */

@@ -55,3 +55,5 @@ typedef struct CpuState {
 extern const Field cpu_state_saved[];
 /* The power-on state of Intel SDM volume 3, table 10-1, signature goes to RDX. */
 void cpu_state_reset(CpuState *state, uint32_t signature, bool boot_processor);
+/* Registers as text of several lines, for "info registers" and error reports; caller frees. */
+char *cpu_state_describe(const CpuState *state);
