@@ -6,7 +6,7 @@
  * space only until the guest touches it.
  *
  * Threads  references and dirty bits: any thread; ram_dirty_log: machine lock
- * Tests    tests/unit/memory-ram.c
+ * Tests    tests/unit/memory-dma.c
  */
 #include "accel/memory/ram.h"
 #include "base/checked.h"
