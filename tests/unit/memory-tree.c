@@ -288,9 +288,9 @@ static void random_trees(void)
                     region_init_alias(&nodes[i], "alias", target, (uint64_t)g_test_rand_int_range(0, 40), size);
                 }
             }
-            /* Under the root or an earlier container, so that there is no loop. */
+            /* Under the root or an earlier container; aliases under the root only, so that there is no loop. */
             Region *parent = i ? &nodes[g_test_rand_int_range(0, (int)i)] : &root;
-            if (parent->kind != REGION_CONTAINER || g_test_rand_int_range(0, 2)) {
+            if (parent->kind != REGION_CONTAINER || nodes[i].kind == REGION_ALIAS || g_test_rand_int_range(0, 2)) {
                 parent = &root;
             }
             region_add(parent, (uint64_t)g_test_rand_int_range(0, WORLD), &nodes[i], g_test_rand_int_range(-2, 3));
