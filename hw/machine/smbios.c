@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/open.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { ANCHOR = 31, STRINGS_MOST = 64, FILE_LIMIT = 65535 };
