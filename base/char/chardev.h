@@ -6,6 +6,7 @@
  * All calls: main loop or a vCPU thread, machine lock held. Callbacks: main loop, machine lock held.
  */
 #pragma once
+#include "base/field.h"
 #include "base/object.h"
 #include "base/value.h"
 #include <stddef.h>
@@ -46,3 +47,24 @@ void chardev_restore_terminal(void);
 extern const char *const chardev_backends[];                          /* NULL-terminated, for help */
 /* The ring buffer's own access (QMP ringbuf-read/-write). */
 size_t chardev_ringbuf_read(Chardev *chardev, uint8_t *out, size_t length);
+
+/* chardev_unref() is for the maker: the stream leaves the tree and closes. A user only attaches and detaches.
+ * A mux (mux=on with any backend) lends each caller of chardev_find() a port of its own, so users find it by id as they
+ * find any other stream; the port attached last has the keyboard, and Ctrl-A c hands it on. */
+
+/* The keys of a backend (NULL: there is no such backend), for help and for typing what a person wrote; id, mux, logfile
+ * and logappend, which every backend takes, are in the second table. */
+const Field *chardev_keys(const char *backend);
+extern const Field chardev_common_keys[];
+const char *chardev_backend_help(const char *backend);
+/* Why a backend that other programs of this kind have is not here ("vc", "udp", ...), or NULL: a typing mistake. */
+const char *chardev_backend_refusal(const char *backend);
+/* Ctrl-A x on a mux; called on the main loop. */
+void chardev_on_quit(void (*quit)(void *opaque), void *opaque);
+void chardev_set_escape(uint8_t key);                                 /* -echr; Ctrl-A (1) without */
+/* After SIGCONT, or on the way back from the background: raw mode again. Main loop. */
+void chardev_resume_terminal(void);
+/* "/dev/pts/3", or NULL when it is not a pty. */
+const char *chardev_pty_name(const Chardev *chardev);
+/* The last line that was written to it, without control characters: what to show when a guest did not end in time. */
+char *chardev_last_line(const Chardev *chardev);
