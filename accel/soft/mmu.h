@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "accel/soft/state.h"
+#include "accel/x86/bits.h"
 #include <string.h>
 
 uint64_t mmu_load_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size);
@@ -24,14 +25,35 @@ void mmu_write(SoftCpu *cpu, const Insn *insn, uint64_t linear, const void *data
 /* As supervisor whatever CPL is (descriptor tables, TSS, IDT, interrupt stacks). */
 uint64_t mmu_load_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size);
 void mmu_store_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value);
+void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
 /* Instruction fetch: the physical page and host bytes that linear's page executes from; raises #PF. host is NULL when not RAM or ROM. */
 uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host);
 
+/* A debugger's translation: no rights, no side effects. False: not mapped. */
+bool mmu_peek(SoftCpu *cpu, uint64_t linear, uint64_t *physical);
+
+/* Life: attach once the address space is set (the CPU then hears of new views), begin at every entry into guest code, inside the epoch. */
+void mmu_attach(SoftCpu *cpu);
+void mmu_detach(SoftCpu *cpu);
+void mmu_begin(SoftCpu *cpu);
+void mmu_set_a20(SoftCpu *cpu, bool enabled);          /* the CPU's own thread, or paused */
+
+void tlb_init(SoftCpu *cpu);
+void tlb_flush_request(SoftCpu *cpu);      /* any thread: flush everything soon, and take the new view; the CPU leaves guest code for it */
+void tlb_flush_take(SoftCpu *cpu);         /* the CPU's own thread: do it now if it is wanted */
+/* A block was decoded from this page of RAM: stores to it go slow from now on. The CPU's own thread. */
+void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page);
 void tlb_flush_all(SoftCpu *cpu);
 void tlb_flush_page(SoftCpu *cpu, uint64_t linear);
 void tlb_flush_non_global(SoftCpu *cpu);
 /* Called when CPL, CR0, CR3, CR4, EFER, AC or code segment changed: recomputes tlb, code_size, flat, mode_key. */
 void soft_mode_changed(SoftCpu *cpu);
+
+/* Alignment checks concern explicit accesses of user code only. */
+static inline bool mmu_alignment_checked(const SoftCpu *cpu)
+{
+    return cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC;
+}
 
 #define MMU_ACCESS(bits)                                                                                           \
     static inline uint##bits##_t mmu_load##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear)                   \

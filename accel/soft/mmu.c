@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mmu.c - the slow path of every memory access: translation, devices, page crossings, watched data
+ *
+ * The inline path of mmu.h hits when a page's tag matches; all else comes here. A page gets a write tag only when
+ * nothing needs to see its writes: it is writable RAM, its dirty bit is set in the guest's tables, no block was decoded from it,
+ * and no client logs its dirtiness. Otherwise each store comes here and is told on.
+ *
+ * An access that touches two pages has both translated before either is touched, so a fault leaves nothing half done.
+ *
+ * Threads  the CPU's own, without the machine lock; device accesses take it inside space_load() and space_store()
+ * Tests    tests/cpu/paging.c
+ */
+#include "accel/soft/mmu.h"
+#include "accel/soft/walk.h"
+
+enum { PAGE_BYTES = 4096, PAGE_MASK = PAGE_BYTES - 1 };
+
+/* One page, translated for one access. host is NULL when the access must go through the address space. */
+typedef struct Page {
+    uint64_t physical;
+    uint8_t *host;
+    RamBlock *ram;
+    uint64_t ram_offset;
+    bool plain_write;                      /* stores to it need not be told on */
+} Page;
+
+void mmu_ram_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
+{
+    if (mmu_ram_logged(ram)) {
+        ram_mark_dirty(ram, offset, length);
+    }
+    block_written(cpu, ram, offset, length);
+}
+
+/* Faults ------------------------------------------------------------------------------------------------------- */
+
+static _Noreturn void raise_page_fault(SoftCpu *cpu, const Insn *insn, uint64_t linear, uint32_t error)
+{
+    cpu->cr2 = linear;
+    soft_raise_error(cpu, insn, EXC_PF, error);
+}
+
+/* The second page of an access that starts in the last page before the hole, or at the end of a 32-bit space. */
+static uint64_t next_page(SoftCpu *cpu, const Insn *insn, uint64_t linear, bool system)
+{
+    uint64_t next = (linear & ~(uint64_t)PAGE_MASK) + PAGE_BYTES;
+
+    if (cpu->code_size != 8 && !(system && cpu->long_mode)) {
+        return (uint32_t)next;
+    }
+    if ((uint64_t)((int64_t)(next << 16) >> 16) != next) {
+        soft_raise_error(cpu, insn, insn && insn->memory && insn->segment == SEG_SS ? EXC_SS : EXC_GP, 0);
+    }
+    return next;
+}
+
+/* Translation -------------------------------------------------------------------------------------------------- */
+
+static unsigned access_of_mode(const SoftCpu *cpu, unsigned mode)
+{
+    (void)cpu;
+    return mode == TLB_USER ? ACCESS_USER : mode == TLB_SUPERVISOR_AC ? ACCESS_THROUGH_SMAP : 0;
+}
+
+/* May stores to this page go past us? */
+static bool write_is_plain(SoftCpu *cpu, const FlatRange *range, uint64_t offset)
+{
+    (void)cpu;
+    return !range->readonly && !mmu_ram_logged(range->ram) && !block_page_has_code(range->ram, offset);
+}
+
+static void describe(SoftCpu *cpu, Page *page, uint64_t physical, bool write)
+{
+    const FlatRange *range = mmu_range(cpu, physical);
+
+    *page = (Page){ .physical = physical };
+    /* A range that does not cover its whole page (odd devices, tiny ROMs) is reached through the address space. */
+    if (!range || !range->host || range->start > physical || range->size - (physical - range->start) < PAGE_BYTES) {
+        return;
+    }
+    if (write && range->readonly) {
+        return;
+    }
+    page->host = range->host + (physical - range->start);
+    page->ram = range->ram;
+    page->ram_offset = range->ram_offset + (physical - range->start);
+    page->plain_write = write_is_plain(cpu, range, page->ram_offset);
+}
+
+static void translate(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned mode, bool write, Page *page)
+{
+    unsigned access = access_of_mode(cpu, mode) | (write ? ACCESS_WRITE : 0);
+    uint32_t error;
+    Walk walk;
+
+    if (!walk_page(cpu, linear, access, &walk, &error)) {
+        tlb_drop_page(cpu, linear);
+        raise_page_fault(cpu, insn, linear, error);
+    }
+    describe(cpu, page, walk.physical, write);
+    if (page->host) {
+        bool may_write = walk.dirty && page->plain_write &&
+                         (walk.writable || (mode != TLB_USER && !(cpu->cr0 & CR0_WP)));
+
+        tlb_fill(cpu, mode, linear, &walk, page->host, may_write);
+    }
+}
+
+/* The current mode's table, or, for a page that has its tags already, the answer without a walk. */
+static void lookup(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned mode, bool write, Page *page)
+{
+    const TlbEntry *entry = &cpu->tables[mode][linear >> 12 & (TLB_ENTRIES - 1)];
+    uint64_t tag = linear & ~(uint64_t)PAGE_MASK;
+
+    if ((write ? entry->write : entry->read) == tag) {
+        *page = (Page){ .physical = entry->physical, .host = (uint8_t *)(uintptr_t)(tag + (uint64_t)entry->delta), .plain_write = true };
+        return;
+    }
+    translate(cpu, insn, linear, mode, write, page);
+}
+
+/* What every access needs a look at, while the never-filled table is the current one. */
+static void check_access(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
+{
+    if (size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu)) {
+        soft_raise_error(cpu, insn, EXC_AC, 0);
+    }
+    if (cpu->sys.watching) {
+        debug_data(cpu, linear, size, write);
+    }
+}
+
+static inline bool is_checked(const SoftCpu *cpu)
+{
+    return cpu->tlb == cpu->tables[TLB_CHECKED];
+}
+
+/* One page, one piece ------------------------------------------------------------------------------------------ */
+
+/* A device may have changed the memory map under us; the next access must see it. */
+static void after_device(SoftCpu *cpu)
+{
+    if (__atomic_load_n(&cpu->sys.flush_wanted, __ATOMIC_RELAXED)) {
+        tlb_flush_take(cpu);
+    }
+}
+
+static uint64_t page_load(SoftCpu *cpu, const Page *page, unsigned offset, unsigned size)
+{
+    uint64_t value = 0;
+
+    if (!page->host) {
+        space_load(cpu->memory, page->physical + offset, size, &value);
+        after_device(cpu);
+        return value;
+    }
+    switch (size) {
+    case 1: return page->host[offset];
+    case 2: memcpy(&value, page->host + offset, 2); break;
+    case 4: memcpy(&value, page->host + offset, 4); break;
+    case 8: memcpy(&value, page->host + offset, 8); break;
+    default: memcpy(&value, page->host + offset, size); break;
+    }
+    return value;
+}
+
+static void page_store(SoftCpu *cpu, const Page *page, unsigned offset, unsigned size, uint64_t value)
+{
+    uint8_t *host = page->host + offset;
+
+    if (!page->host) {
+        space_store(cpu->memory, page->physical + offset, size, value);
+        after_device(cpu);
+        return;
+    }
+    switch (size) {
+    case 1: *host = (uint8_t)value; break;
+    case 2: memcpy(host, &value, 2); break;
+    case 4: memcpy(host, &value, 4); break;
+    case 8: memcpy(host, &value, 8); break;
+    default: memcpy(host, &value, size); break;
+    }
+    if (!page->plain_write) {
+        mmu_ram_written(cpu, page->ram, page->ram_offset + offset, size);
+    }
+}
+
+/* Whole accesses ------------------------------------------------------------------------------------------------ */
+
+static uint64_t load(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, unsigned mode, bool system)
+{
+    unsigned offset = linear & PAGE_MASK, first = PAGE_BYTES - offset;
+    Page low, high;
+    uint64_t value;
+
+    if (size <= first) {
+        lookup(cpu, insn, linear, mode, false, &low);
+        return page_load(cpu, &low, offset, size);
+    }
+    lookup(cpu, insn, linear, mode, false, &low);
+    lookup(cpu, insn, next_page(cpu, insn, linear, system), mode, false, &high);
+    value = page_load(cpu, &low, offset, first) & ((UINT64_C(1) << first * 8) - 1);
+    return value | page_load(cpu, &high, 0, size - first) << first * 8;
+}
+
+static void store(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value, unsigned mode, bool system)
+{
+    unsigned offset = linear & PAGE_MASK, first = PAGE_BYTES - offset;
+    Page low, high;
+
+    lookup(cpu, insn, linear, mode, true, &low);
+    if (size <= first) {
+        page_store(cpu, &low, offset, size, value);
+        return;
+    }
+    lookup(cpu, insn, next_page(cpu, insn, linear, system), mode, true, &high);
+    page_store(cpu, &low, offset, first, value);
+    page_store(cpu, &high, 0, size - first, value >> first * 8);
+}
+
+uint64_t mmu_load_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
+{
+    if (is_checked(cpu)) {
+        check_access(cpu, insn, linear, size, false);
+    }
+    return load(cpu, insn, linear, size, cpu->sys.tlb_mode, false);
+}
+
+void mmu_store_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value)
+{
+    if (is_checked(cpu)) {
+        check_access(cpu, insn, linear, size, true);
+    }
+    store(cpu, insn, linear, size, value, cpu->sys.tlb_mode, false);
+}
+
+uint64_t mmu_load_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
+{
+    return load(cpu, insn, linear, size, TLB_SUPERVISOR, true);
+}
+
+void mmu_store_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value)
+{
+    store(cpu, insn, linear, size, value, TLB_SUPERVISOR, true);
+}
+
+void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
+{
+    unsigned first = PAGE_BYTES - (linear & PAGE_MASK);
+    Page page;
+
+    lookup(cpu, insn, linear, TLB_SUPERVISOR, write, &page);
+    if (size > first) {
+        lookup(cpu, insn, next_page(cpu, insn, linear, true), TLB_SUPERVISOR, write, &page);
+    }
+}
+
+void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
+{
+    unsigned offset = linear & PAGE_MASK;
+    Page page;
+
+    if (size > PAGE_BYTES - offset) {
+        return NULL;
+    }
+    if (is_checked(cpu)) {
+        check_access(cpu, insn, linear, size, write);
+    }
+    lookup(cpu, insn, linear, cpu->sys.tlb_mode, write, &page);
+    if (!page.host) {
+        return NULL;
+    }
+    if (write && !page.plain_write) {
+        mmu_ram_written(cpu, page.ram, page.ram_offset + offset, size);      /* told before it happens: the caller writes next */
+    }
+    return page.host + offset;
+}
+
+void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
+{
+    unsigned mode = cpu->sys.tlb_mode;
+    uint64_t left = size;
+    Page page;
+
+    if (is_checked(cpu) && size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu)) {
+        soft_raise_error(cpu, insn, EXC_AC, 0);
+    }
+    lookup(cpu, insn, linear, mode, write, &page);
+    for (uint64_t first = PAGE_BYTES - (linear & PAGE_MASK); left > first; first = PAGE_BYTES) {
+        left -= first;
+        linear = next_page(cpu, insn, linear, false);
+        lookup(cpu, insn, linear, mode, write, &page);
+    }
+}
+
+/* One page's part of a long access. */
+static void page_read(SoftCpu *cpu, const Page *page, unsigned offset, uint8_t *bytes, unsigned length)
+{
+    if (page->host) {
+        memcpy(bytes, page->host + offset, length);
+        return;
+    }
+    space_read(cpu->memory, page->physical + offset, bytes, length);
+    after_device(cpu);
+}
+
+static void page_write(SoftCpu *cpu, const Page *page, unsigned offset, const uint8_t *bytes, unsigned length)
+{
+    if (!page->host) {
+        space_write(cpu->memory, page->physical + offset, bytes, length);
+        after_device(cpu);
+        return;
+    }
+    memcpy(page->host + offset, bytes, length);
+    if (!page->plain_write) {
+        mmu_ram_written(cpu, page->ram, page->ram_offset + offset, length);
+    }
+}
+
+void mmu_read(SoftCpu *cpu, const Insn *insn, uint64_t linear, void *data, unsigned length)
+{
+    uint8_t *bytes = data;
+    Page page;
+
+    if (length > PAGE_BYTES - (linear & PAGE_MASK)) {
+        mmu_probe(cpu, insn, linear, length, false);
+    }
+    if (cpu->sys.watching) {
+        debug_data(cpu, linear, length, false);
+    }
+    while (length) {
+        unsigned offset = linear & PAGE_MASK, piece = PAGE_BYTES - offset < length ? PAGE_BYTES - offset : length;
+
+        lookup(cpu, insn, linear, cpu->sys.tlb_mode, false, &page);
+        page_read(cpu, &page, offset, bytes, piece);
+        bytes += piece, length -= piece;
+        linear = length ? next_page(cpu, insn, linear, false) : linear;
+    }
+}
+
+void mmu_write(SoftCpu *cpu, const Insn *insn, uint64_t linear, const void *data, unsigned length)
+{
+    const uint8_t *bytes = data;
+    Page page;
+
+    if (length > PAGE_BYTES - (linear & PAGE_MASK)) {
+        mmu_probe(cpu, insn, linear, length, true);
+    }
+    if (cpu->sys.watching) {
+        debug_data(cpu, linear, length, true);
+    }
+    while (length) {
+        unsigned offset = linear & PAGE_MASK, piece = PAGE_BYTES - offset < length ? PAGE_BYTES - offset : length;
+
+        lookup(cpu, insn, linear, cpu->sys.tlb_mode, true, &page);
+        page_write(cpu, &page, offset, bytes, piece);
+        bytes += piece, length -= piece;
+        linear = length ? next_page(cpu, insn, linear, false) : linear;
+    }
+}
+
+uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host)
+{
+    uint64_t page = linear & ~(uint64_t)PAGE_MASK;
+    FetchEntry *entry = tlb_fetch_entry(cpu, cpu->cpl == 3, linear);
+    const FlatRange *range;
+    uint32_t error;
+    Walk walk;
+
+    if (entry->generation == cpu->sys.fetch_generation && entry->linear == page) {
+        *host = entry->host;
+        return entry->physical;
+    }
+    if (!walk_page(cpu, linear, ACCESS_FETCH | (cpu->cpl == 3 ? ACCESS_USER : 0), &walk, &error)) {
+        raise_page_fault(cpu, NULL, linear, error);
+    }
+    range = mmu_range(cpu, walk.physical);
+    *host = NULL;
+    if (range && range->host && range->size - (walk.physical - range->start) >= PAGE_BYTES) {
+        *host = range->host + (walk.physical - range->start);
+    }
+    *entry = (FetchEntry){ .linear = page, .physical = walk.physical, .host = *host, .generation = cpu->sys.fetch_generation };
+    return walk.physical;
+}
+
+bool mmu_peek(SoftCpu *cpu, uint64_t linear, uint64_t *physical)
+{
+    Walk walk;
+
+    if (!walk_peek(cpu, linear, &walk)) {
+        return false;
+    }
+    *physical = walk.physical | (linear & PAGE_MASK);
+    return true;
+}
