@@ -4,8 +4,9 @@
  *
  * The fast path is inline: one table entry, one compare (an access that crosses a page ends in the next page and so
  * misses). The slow path walks, fills, dispatches devices, splits crossings (translating both pages before
- * touching either), and raises #PF; it never returns on a fault. Linear addresses are already segmented and,
- * in 64-bit mode, checked for canonical form by the caller's address computation (address.h).
+ * touching either), and raises #PF; it never returns on a fault. Linear addresses are already segmented. In 64-bit
+ * mode it is the slow path that refuses a non-canonical one, #SS(0) when insn->segment is SEG_SS (or insn has no memory
+ * operand and pushes or pops), else #GP(0): such an address misses every entry, so address.h need not look.
  */
 #pragma once
 #include "accel/soft/state.h"

@@ -9,8 +9,8 @@
  * does not store RIP for each instruction. Branch handlers write cpu->rip; the run loop adds the length of
  * a block that ends without a branch.
  *
- * Flags: the six arithmetic flags are lazy: cc_op says how to compute them from cc_result, cc_source (and cc_extra);
- * flags.h has the accessors. All other RFLAGS bits live in .rflags, whose arithmetic bits are stale. DF is in .rflags.
+ * Flags: the six arithmetic flags live in flags_low (RFLAGS bits 0-7) and flags_of (0 or 1), as lahf and seto deliver
+ * them on the host; flags.h has the accessors. All other RFLAGS bits live in .rflags, whose arithmetic bits are zero.
  */
 #pragma once
 #include "accel/accel.h"
@@ -38,19 +38,38 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
 };
 
+/* mode_key. Bits 16-30 are free for what else must keep blocks apart; bit 31 is the block cache's. */
+enum {
+    KEY_CODE_SIZE = 0xf,                   /* code_size: 2, 4, 8 */
+    KEY_CPL_SHIFT = 4, KEY_CPL = 0x30, KEY_FLAT = 0x40, KEY_PROTECTED = 0x80, KEY_V8086 = 0x100, KEY_LONG = 0x200,
+    KEY_STACK32 = 0x400,                   /* SS.B: the stack pointer is ESP (or RSP) and not SP */
+    KEY_SINGLE = 1u << 31,                 /* a block of one instruction */
+};
+
+/* Where a RIP was found the last time. Valid while .stamp is the CPU's: mode_key and the generation of the flushes. */
+enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 typedef struct Block Block;
+typedef struct JumpEntry { uint64_t rip, stamp; Block *block; uint64_t unused; } JumpEntry;
+
 struct SoftCpu {
-    uint64_t gpr[16];
-    uint64_t rip, block_rip;
-    uint64_t cc_result, cc_source, cc_extra;
-    uint32_t cc_op;
-    volatile uint32_t request;             /* atomic; polled at every block end */
-    uint64_t rflags;                       /* all but the lazy arithmetic bits */
+    union {
+        uint64_t gpr[18];                  /* INSN_NO_REG and INSN_RIP index the two that follow the 16 registers */
+        struct { uint64_t general[16], zero, block_rip; };
+    };
+    uint64_t rip;                          /* while a block runs: what follows it, until a branch says otherwise */
+    union {
+        uint16_t flags_both;
+        struct { uint8_t flags_of, flags_low; };
+    };
+    uint32_t poll_mask;                    /* the bits of request that end a chain of blocks now */
+    uint32_t request;                      /* atomic; polled at every block end */
+    int32_t budget;                        /* instructions left of this turn; a chain of blocks ends below zero */
+    uint64_t rflags;                       /* all but the arithmetic bits */
     TlbEntry *tlb;                         /* the current mode's table: tables[mode] */
     uint8_t cpl, code_size;                /* code_size 2, 4, 8 as in DecodeMode */
     bool long_mode;                        /* EFER.LMA */
     bool flat;                             /* CS DS ES SS have base 0 and no limit that could bite (always so in 64-bit mode) */
-    uint32_t mode_key;                     /* everything decoding and block lookup depend on */
+    uint32_t mode_key;                     /* everything decoding and block lookup depend on: KEY_* */
     CpuSegment segment[SEG_COUNT], ldt, tr;
     uint64_t gdt_base, idt_base;
     uint32_t gdt_limit, idt_limit;
@@ -81,6 +100,11 @@ struct SoftCpu {
     Cpu *cpu;                              /* the outside's handle */
     SoftSystem sys;                        /* of the system side: system.h */
     uint64_t instructions;                 /* executed, for statistics and later for an instruction-counted clock */
+    Block *block;                          /* running now; NULL: left by its own stores (block.c) */
+    uint64_t stamp;                        /* of the jump cache: sys.fetch_generation << 32 | mode_key */
+    JumpEntry jumps[JUMP_ENTRIES];
+    SoftCpu *next_cpu;                     /* list of all contexts of the block cache */
+    bool unwind_ready;                     /* .unwind may be jumped to */
 };
 
 /* Exceptions. They never return; the instruction has no effect (handlers probe before they commit). */
