@@ -7,8 +7,12 @@
 #include "hw/models.h"
 
 const DeviceModel *const device_models[] = {
+    &i440fx_pcihost_model,
+    &i440fx_model,
     &isa_debug_exit_model,
     &isa_debugcon_model,
     &isa_serial_model,
+    &piix3_model,
+    &piix4_pm_model,
     NULL,
 };

@@ -34,7 +34,7 @@ static const Region *taken_by(const Region *root, uint64_t start, uint64_t size)
     for (unsigned i = 0; root->children && i < root->children->len; i++) {
         const Region *other = g_ptr_array_index(root->children, i);
 
-        if (other->priority == 0 && start < other->offset + other->size && other->offset < start + size) {
+        if (other->priority == 0 && other->enabled && start < other->offset + other->size && other->offset < start + size) {
             return other;
         }
     }

@@ -79,16 +79,13 @@ void pci_config_init(PciDevice *pci)
     pci->config[PCI_CLASS_PROG] = model->class_code;
     pci_config_set16(pci, PCI_CLASS_DEVICE, model->class_code >> 8);
     pci->config[PCI_HEADER_TYPE] = pci->multifunction ? PCI_HEADER_MULTIFUNCTION : 0;
-    if (!model->bridge) {
-        pci_config_set16(pci, PCI_SUBSYSTEM_VENDOR_ID, own ? model->subsystem_vendor : 0x1af4);
-        pci_config_set16(pci, PCI_SUBSYSTEM_ID, own ? model->subsystem : 0x1100);
-    }
+    pci_config_set16(pci, PCI_SUBSYSTEM_VENDOR_ID, own ? model->subsystem_vendor : 0x1af4);
+    pci_config_set16(pci, PCI_SUBSYSTEM_ID, own ? model->subsystem : 0x1100);
     pci->config[PCI_INTERRUPT_PIN] = model->interrupt_pin;
-    pci_config_writable(pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
-                        PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+    pci_config_writable(pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+                        PCI_COMMAND_INTX_DISABLE);
     pci_config_write_clears(pci, PCI_STATUS, 2, PCI_STATUS_ERRORS);
     pci_config_writable(pci, PCI_CACHE_LINE_SIZE, 1, 0xff);
-    pci_config_writable(pci, PCI_LATENCY_TIMER, 1, 0xff);
     pci_config_writable(pci, PCI_INTERRUPT_LINE, 1, 0xff);
     pci->last_capability = 0;
     pci->free_config = PCI_HEADER_SIZE;
@@ -162,7 +159,7 @@ void pci_reset(PciDevice *pci)
     for (unsigned i = PCI_ROM_ADDRESS; i < PCI_ROM_ADDRESS + 4; i++) {
         pci->config[i] &= ~pci->writable[i];
     }
-    pci->config[PCI_CACHE_LINE_SIZE] = pci->config[PCI_LATENCY_TIMER] = pci->config[PCI_INTERRUPT_LINE] = 0;
+    pci->config[PCI_CACHE_LINE_SIZE] = pci->config[PCI_INTERRUPT_LINE] = 0;
     pci_update_bars(pci);
     pci_msi_reset(pci);
 }

@@ -32,7 +32,6 @@ typedef struct PciModel {
     uint32_t class_code;                   /* 24 bits: class, subclass, programming interface */
     uint8_t revision;
     uint8_t interrupt_pin;                 /* 0 none, 1 INTA# to 4 INTD# */
-    bool bridge;                           /* has no subsystem ids in its header */
     void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);    /* after the masks took effect */
 } PciModel;
 
