@@ -121,6 +121,9 @@ static inline bool cpu_leave_wanted(const Cpu *cpu)
     return __atomic_load_n(&cpu->leave, __ATOMIC_SEQ_CST);
 }
 
+/* accel.c: an Accel on this table, not opened yet (tests bring tables of their own). */
+Accel *accel_new_with(const AccelOps *ops, AddressSpace *memory, AddressSpace *ports, const AccelHost *host);
+
 /* vcpu.c */
 bool cpu_thread_attach(Cpu *cpu, GError **err);           /* gives it its thread */
 void cpu_threads_end(Accel *accel);                       /* joins all; drops the machine lock while it waits */

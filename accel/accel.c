@@ -125,9 +125,10 @@ static Accel *open_first(const Value *list, Accel *shell, GError **err)
     return NULL;
 }
 
-Accel *accel_new(const Value *config, AddressSpace *memory, AddressSpace *ports, const AccelHost *host, GError **err)
+Accel *accel_new_with(const AccelOps *ops, AddressSpace *memory, AddressSpace *ports, const AccelHost *host)
 {
     Accel *accel = g_new0(Accel, 1);
+    accel->ops = ops;
     accel->memory = memory;
     accel->ports = ports;
     if (host) {
@@ -138,7 +139,12 @@ Accel *accel_new(const Value *config, AddressSpace *memory, AddressSpace *ports,
     accel->threads = g_ptr_array_new();
     pthread_mutex_init(&accel->mutex, NULL);
     pthread_cond_init(&accel->quiet, NULL);
+    return accel;
+}
 
+Accel *accel_new(const Value *config, AddressSpace *memory, AddressSpace *ports, const AccelHost *host, GError **err)
+{
+    Accel *accel = accel_new_with(NULL, memory, ports, host);
     if (value_length(config) ? open_first(config, accel, err) : open_default(accel, err)) {
         return accel;
     }

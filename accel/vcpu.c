@@ -62,6 +62,14 @@ static void choose_signals(void)
     pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 }
 
+static void call_as(Cpu *cpu, void (*call)(Cpu *cpu, void *opaque), void *opaque)
+{
+    Cpu *before = current;
+    current = cpu;
+    call(cpu, opaque);
+    current = before;
+}
+
 /* accel->mutex held; it is dropped around each piece of work. */
 static void do_work(CpuThread *thread)
 {
@@ -69,10 +77,7 @@ static void do_work(CpuThread *thread)
         CpuWork *work = thread->work;
         thread->work = work->next;
         pthread_mutex_unlock(&thread->accel->mutex);
-        Cpu *before = current;
-        current = work->cpu;
-        work->call(work->cpu, work->opaque);
-        current = before;
+        call_as(work->cpu, work->call, work->opaque);
         pthread_mutex_lock(&thread->accel->mutex);
         work->done = true;
         pthread_cond_broadcast(&thread->accel->quiet);
@@ -345,7 +350,11 @@ void cpu_run_on(Cpu *cpu, void (*call)(Cpu *cpu, void *opaque), void *opaque)
 {
     Accel *accel = cpu->accel;
 
-    if (!cpu->thread || cpu->thread == current_thread || stands_still(cpu)) {
+    if (cpu->thread && cpu->thread == current_thread) {
+        call_as(cpu, call, opaque);
+        return;
+    }
+    if (!cpu->thread || stands_still(cpu)) {
         call(cpu, opaque);
         return;
     }
