@@ -32,6 +32,7 @@ enum {
     VECTOR_MEMORY_ONLY   = 1 << 21,                /* #UD with a register operand */
     VECTOR_UNCHECKED     = 1 << 22,                /* works whatever CR0.EM, CR0.TS and CR4.OSFXSR say (fences, movnti, hints) */
     VECTOR_MOVE          = 1 << 23,                /* copies its operand unchanged: executors may do it without the host's instruction */
+    VECTOR_CLEARS        = 1 << 24,                /* a register with itself: zero, whatever it held */
 };
 
 static inline unsigned vector_reg_file(uint32_t word) { return word & 3; }
