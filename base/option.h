@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * option.h - QEMU's KEY=VALUE,... to a Value and back
+ *
+ *   e1000,netdev=n0,bus=pci.0       the first item may leave its key out, where one is implied
+ *   file=/a,,b,format=raw           a doubled comma is a comma inside a value
+ *   server,nowait                   an item without "=": server=on, wait=off
+ *   {"driver": "e1000", ...}        a JSON object instead
+ */
+#pragma once
+#include "base/field.h"
+
+typedef struct OptionGrammar {
+    const char *who;                       /* begins the sentences and is the result's origin: "-drive" */
+    const char *implied;                   /* key of a first item without "="; NULL for none */
+    const Field *keys;                     /* their values are checked and typed; NULL: any key, values stay text */
+    bool other_keys;                       /* keys beside those are taken, as text */
+    const char *const *lists;              /* keys whose repetitions make a list; others: the last one counts */
+} OptionGrammar;
+
+/* An object that the caller owns, or NULL and *err. */
+Value *option_parse(const OptionGrammar *grammar, const char *text, GError **err);
+/* Whether an item of the text is a bare "help" or "?". */
+bool option_wants_help(const char *text);
+/* The same options as text that option_parse() reads: KEY=VALUE when all members are scalars or lists of them (repeated),
+ * else JSON. Caller frees. */
+char *option_print(const Value *options, const char *implied);
