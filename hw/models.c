@@ -7,12 +7,16 @@
 #include "hw/models.h"
 
 const DeviceModel *const device_models[] = {
+    &fw_cfg_model,
     &i440fx_pcihost_model,
     &i440fx_model,
+    &ide_cd_model,
+    &ide_hd_model,
     &isa_debug_exit_model,
     &isa_debugcon_model,
     &isa_serial_model,
     &piix3_model,
+    &piix_ide_model,
     &piix4_pm_model,
     NULL,
 };

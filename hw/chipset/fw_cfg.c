@@ -17,6 +17,7 @@
 #include "base/open.h"
 #include "base/trace.h"
 #include "hw/core/machine.h"
+#include "hw/models.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

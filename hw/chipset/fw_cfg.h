@@ -9,7 +9,6 @@
 #include "hw/core/device.h"
 
 typedef struct FwCfg FwCfg;
-extern const DeviceModel fw_cfg_model;
 
 enum {                                     /* selector keys (the fw_cfg interface's own numbers) */
     FW_CFG_SIGNATURE = 0x00, FW_CFG_ID = 0x01, FW_CFG_UUID = 0x02, FW_CFG_RAM_SIZE = 0x03, FW_CFG_NOGRAPHIC = 0x04,

@@ -290,6 +290,11 @@ size_t ata_dma_take(Ata *ata, uint8_t *out, size_t most)
     return length;
 }
 
+bool ata_dma_at_end(const Ata *ata)
+{
+    return ata->position == ata->end && ata->sectors_left == 0;
+}
+
 void ata_dma_end(Ata *ata, bool failed)
 {
     if (ata->phase != ATA_DMA_IN) {

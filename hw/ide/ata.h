@@ -60,6 +60,7 @@ uint16_t ata_read_data(Ata *ata);
 void ata_write_data(Ata *ata, uint16_t value);
 /* DMA: in phase ATA_DMA_IN the bus master takes bytes until the transfer ends. Returns how many were given, 0 at the end or on error. */
 size_t ata_dma_take(Ata *ata, uint8_t *out, size_t most);
+bool ata_dma_at_end(const Ata *ata);       /* nothing more would be given */
 void ata_dma_end(Ata *ata, bool failed);
 bool ata_after_load(Ata *ata, const char *who, GError **err);
 
