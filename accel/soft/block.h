@@ -18,10 +18,10 @@
 
 enum { BLOCK_LIMIT = 64 };
 
-/* tlb.c, when it fills an entry: no write tag for such a page. page is the number in ram. */
-bool block_page_has_code(const RamBlock *ram, uint64_t page);
-/* mmu.c, after a store to such a page. */
-void block_written(RamBlock *ram, uint64_t offset, uint64_t length);
+/* mmu.c, when it fills an entry: no write tag for such a page (the one around offset). */
+bool block_page_has_code(const RamBlock *ram, uint64_t offset);
+/* mmu.c, after (or just before) a store to such a page. */
+void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 
 /* The block for cpu->rip in the current mode; decodes it when it is new. Raises what fetching raises. */
 Block *block_get(SoftCpu *cpu, bool single);

@@ -38,13 +38,8 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
 };
 
-/* mode_key. Bits 16-30 are free for what else must keep blocks apart; bit 31 is the block cache's. */
-enum {
-    KEY_CODE_SIZE = 0xf,                   /* code_size: 2, 4, 8 */
-    KEY_CPL_SHIFT = 4, KEY_CPL = 0x30, KEY_FLAT = 0x40, KEY_PROTECTED = 0x80, KEY_V8086 = 0x100, KEY_LONG = 0x200,
-    KEY_STACK32 = 0x400,                   /* SS.B: the stack pointer is ESP (or RSP) and not SP */
-    KEY_SINGLE = 1u << 31,                 /* a block of one instruction */
-};
+/* Bit of a block's key that soft_mode_changed() never sets (its bits: KEY_* in system.h): a block of one instruction. */
+#define KEY_SINGLE (UINT32_C(1) << 31)
 
 /* Where a RIP was found the last time. Valid while .stamp is the CPU's: mode_key and the generation of the flushes. */
 enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
