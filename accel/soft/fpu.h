@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "accel/soft/state.h"
+#include "accel/x86/bits.h"
 #include <string.h>
 
 /* Offsets in the XSAVE image. */
@@ -18,13 +19,6 @@ enum {
 };
 enum { MXCSR_MASKS = 0x1f80, MXCSR_WRITABLE = 0xffff, MXCSR_DEFAULT = 0x1f80 };
 enum { FSW_ES = 0x80, FSW_BUSY = 0x8000, FCW_MASKS = 0x3f, FCW_DEFAULT = 0x37f };
-#define CR0_MP UINT64_C(2)
-#define CR0_EM UINT64_C(4)
-#define CR0_TS UINT64_C(8)
-#define CR0_NE UINT64_C(0x20)
-#define CR4_OSFXSR UINT64_C(0x200)
-#define CR4_OSXMMEXCPT UINT64_C(0x400)
-#define CR4_OSXSAVE UINT64_C(0x40000)
 
 static inline uint16_t image_u16(const SoftCpu *cpu, unsigned offset) { uint16_t v; memcpy(&v, cpu->xsave + offset, 2); return v; }
 static inline uint32_t image_u32(const SoftCpu *cpu, unsigned offset) { uint32_t v; memcpy(&v, cpu->xsave + offset, 4); return v; }
@@ -48,10 +42,12 @@ void fpu_image_reset(SoftCpu *cpu);
 void fpu_refuse_sse(SoftCpu *cpu, const Insn *insn);       /* raises; called when the fast test below fails */
 static inline void fpu_check_sse(SoftCpu *cpu, const Insn *insn)
 {
-    if (__builtin_expect((cpu->cr0 & (CR0_EM | CR0_TS)) | (~cpu->cr4 & CR4_OSFXSR), 0)) {
+    if (__builtin_expect((cpu->cr0 & (CR0_EM | CR0_TS)) | (~cpu->cr4 & (uint64_t)CR4_OSFXSR), 0)) {
         fpu_refuse_sse(cpu, insn);
     }
 }
+/* The image's x87 part into the host's registers, and what follows from a new control or status word. */
+void fpu_enter_x87(SoftCpu *cpu);
 /* An unmasked x87 error waits and a waiting instruction came: #MF, or FERR# where CR0.NE is clear (then it returns). */
 void fpu_report_pending(SoftCpu *cpu, const Insn *insn);
 /* x87 parked, errors reported, registers as MMX sees them: TOP 0, all valid. */

@@ -83,6 +83,7 @@ struct SoftCpu {
     /* x87, MMX, SSE: the XSAVE image is the truth between instructions unless fpu_live says that x87 is in the host's registers */
     uint8_t xsave[4096] __attribute__((aligned(64)));
     bool fpu_live;
+    uint8_t bounce[64] __attribute__((aligned(64)));       /* a vector operand that is not in one page of RAM */
     bool mxcsr_live;                       /* the host's MXCSR is the guest's and collects its flags: see fpu.h */
     bool x87_pending;                      /* fpu_live: an unmasked x87 exception waits (the status word's ES) */
     bool x87_unmasked;                     /* fpu_live: the control word unmasks something, so ES must be looked at */

@@ -260,7 +260,9 @@ static X87Stub *make_x87(uint16_t escape)
     put(&code, 1, 0xd8 | escape >> 8);
     put(&code, 1, modrm);
     if (gives_flags(escape)) {
-        put(&code, 2, 0x589c);
+        put(&code, 2, 0x589c);                             /* pushfq; pop rax */
+    } else {
+        put(&code, 2, 0xc031);                             /* xor eax, eax: not STUB_FAULTED */
     }
     put(&code, 1, 0xc3);
     return (X87Stub *)area_add(&code);

@@ -32,6 +32,7 @@ typedef struct StubForm {
 /* NULL only when the host refuses memory for code. */
 VectorStub *vector_stub(const StubForm *form);
 
-/* escape as in Insn.escape; a memory form reads or writes memory; flags: RFLAGS going in (fcmov) and the result (fcomi). */
+/* escape as in Insn.escape; a memory form reads or writes memory; flags: RFLAGS going in (fcmov) and the result (fcomi).
+ * STUB_FAULTED: an error was pending after all, nothing was done. */
 typedef uint32_t X87Stub(void *memory, uint32_t flags);
 X87Stub *x87_stub(uint16_t escape);

@@ -84,7 +84,6 @@ const OptabRow optab_vector[] = {
     V(P66, 1, 0x6f, "movdqa", SSE2, PACKED | MOVE), V(P66, 1, 0x7f, "movdqa", SSE2, STORED(16) | VECTOR_ALIGNED | MOVE),
     V(PF3, 1, 0x6f, "movdqu", SSE2, SCALAR(16) | MOVE), V(PF3, 1, 0x7f, "movdqu", SSE2, STORED(16) | MOVE),
     V(PF3, 1, 0x7e, "movq", SSE2, SCALAR(8) | MOVE), V(P66, 1, 0xd6, "movq", SSE2, STORED(8) | MOVE),
-    V(N, 1, 0xc3, "movnti", SSE2, VECTOR_REG(VECTOR_GPR) | MEM_W | W_RM | MEMORY | VECTOR_UNCHECKED),
     V(PF3, 1, 0xd6, "movq2dq", SSE2, XMM_MMX | W_REG | REGISTER), V(PF2, 1, 0xd6, "movdq2q", SSE2, MMX_XMM | W_REG | REGISTER),
     V(N, 1, 0xd7, "pmovmskb", MMXEXT, GPR_MMX | W_REG | REGISTER), V(P66, 1, 0xd7, "pmovmskb", SSE2, GPR_XMM | W_REG | REGISTER),
     V(N, 1, 0xe7, "movntq", MMXEXT, MMX_MMX | MEM(8) | W_RM | MEMORY),
@@ -199,7 +198,6 @@ const OptabRow optab_vector[] = {
     OTHER(N, 0xae, EXT(7), MOD_REGISTER, "sfence", OP_FENCE, SSE, 0),
     OTHER(N, 0xae, EXT(7), MOD_MEMORY, "clflush", OP_CLFLUSH, CLFLUSH, 0), OTHER(P66, 0xae, EXT(7), MOD_MEMORY, "clflushopt", OP_CLFLUSH, CLFLUSHOPT, 0),
     { .name = "prefetch", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x0d, .feature = FEATURE_3DNOWPREFETCH, .vector = VECTOR_UNCHECKED },
-    { .name = "prefetchh", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x18, .feature = FEATURE_SSE, .fallback = OP_NOP, .vector = VECTOR_UNCHECKED },
 
     /* x87 with a memory operand */
 #define X87M(opcode_, extension_, name_, op_, size_)                                                               \
