@@ -12,7 +12,9 @@
  * Tests    tests/cpu/paging.c
  */
 #include "accel/soft/mmu.h"
+#include "accel/soft/block.h"
 #include "accel/soft/walk.h"
+#include "accel/x86/optab.h"
 
 enum { PAGE_BYTES = 4096, PAGE_MASK = PAGE_BYTES - 1 };
 
@@ -27,10 +29,11 @@ typedef struct Page {
 
 void mmu_ram_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
 {
+    (void)cpu;
     if (mmu_ram_logged(ram)) {
         ram_mark_dirty(ram, offset, length);
     }
-    block_written(cpu, ram, offset, length);
+    block_written(ram, offset, length);
 }
 
 /* Faults ------------------------------------------------------------------------------------------------------- */
@@ -41,6 +44,18 @@ static _Noreturn void raise_page_fault(SoftCpu *cpu, const Insn *insn, uint64_t 
     soft_raise_error(cpu, insn, EXC_PF, error);
 }
 
+static bool is_canonical(uint64_t linear)
+{
+    return (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+}
+
+static _Noreturn void raise_not_canonical(SoftCpu *cpu, const Insn *insn)
+{
+    bool stack = insn && (insn->memory ? insn->segment == SEG_SS : (optab_row(insn->row)->access & STACK) != 0);
+
+    soft_raise_error(cpu, insn, stack ? EXC_SS : EXC_GP, 0);
+}
+
 /* The second page of an access that starts in the last page before the hole, or at the end of a 32-bit space. */
 static uint64_t next_page(SoftCpu *cpu, const Insn *insn, uint64_t linear, bool system)
 {
@@ -49,8 +64,8 @@ static uint64_t next_page(SoftCpu *cpu, const Insn *insn, uint64_t linear, bool 
     if (cpu->code_size != 8 && !(system && cpu->long_mode)) {
         return (uint32_t)next;
     }
-    if ((uint64_t)((int64_t)(next << 16) >> 16) != next) {
-        soft_raise_error(cpu, insn, insn && insn->memory && insn->segment == SEG_SS ? EXC_SS : EXC_GP, 0);
+    if (!is_canonical(next)) {
+        raise_not_canonical(cpu, insn);
     }
     return next;
 }
@@ -67,7 +82,7 @@ static unsigned access_of_mode(const SoftCpu *cpu, unsigned mode)
 static bool write_is_plain(SoftCpu *cpu, const FlatRange *range, uint64_t offset)
 {
     (void)cpu;
-    return !range->readonly && !mmu_ram_logged(range->ram) && !block_page_has_code(range->ram, offset);
+    return !range->readonly && !mmu_ram_logged(range->ram) && !block_page_has_code(range->ram, offset >> 12);
 }
 
 static void describe(SoftCpu *cpu, Page *page, uint64_t physical, bool write)
@@ -94,6 +109,9 @@ static void translate(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
     uint32_t error;
     Walk walk;
 
+    if (cpu->sys.paging == PAGING_4LEVEL && !is_canonical(linear)) {
+        raise_not_canonical(cpu, insn);
+    }
     if (!walk_page(cpu, linear, access, &walk, &error)) {
         tlb_drop_page(cpu, linear);
         raise_page_fault(cpu, insn, linear, error);
@@ -245,6 +263,22 @@ void mmu_store_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
     store(cpu, insn, linear, size, value, TLB_SUPERVISOR, true);
 }
 
+uint64_t mmu_load_as(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, unsigned mode)
+{
+    if (mode == cpu->sys.tlb_mode && is_checked(cpu)) {
+        check_access(cpu, insn, linear, size, false);
+    }
+    return load(cpu, insn, linear, size, mode, mode != TLB_USER);
+}
+
+void mmu_store_as(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value, unsigned mode)
+{
+    if (mode == cpu->sys.tlb_mode && is_checked(cpu)) {
+        check_access(cpu, insn, linear, size, true);
+    }
+    store(cpu, insn, linear, size, value, mode, mode != TLB_USER);
+}
+
 void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
 {
     unsigned first = PAGE_BYTES - (linear & PAGE_MASK);
@@ -371,6 +405,9 @@ uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host)
     if (entry->generation == cpu->sys.fetch_generation && entry->linear == page) {
         *host = entry->host;
         return entry->physical;
+    }
+    if (cpu->sys.paging == PAGING_4LEVEL && !is_canonical(linear)) {
+        soft_raise_error(cpu, NULL, EXC_GP, 0);
     }
     if (!walk_page(cpu, linear, ACCESS_FETCH | (cpu->cpl == 3 ? ACCESS_USER : 0), &walk, &error)) {
         raise_page_fault(cpu, NULL, linear, error);

@@ -26,6 +26,9 @@ void mmu_write(SoftCpu *cpu, const Insn *insn, uint64_t linear, const void *data
 /* As supervisor whatever CPL is (descriptor tables, TSS, IDT, interrupt stacks). */
 uint64_t mmu_load_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size);
 void mmu_store_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value);
+/* By the rights of one of the TLB_ modes: stacks of another privilege level. */
+uint64_t mmu_load_as(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, unsigned mode);
+void mmu_store_as(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value, unsigned mode);
 void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
 /* Instruction fetch: the physical page and host bytes that linear's page executes from; raises #PF. host is NULL when not RAM or ROM. */
 uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host);

@@ -17,6 +17,17 @@ enum { SLOT_IN_LOCAL = 1, SLOT_IN_GLOBAL = 2, SLOT_GLOBAL = 4, SLOT_LARGE = 8, S
 
 _Static_assert((int)TLB_SLOTS == (int)TLB_ENTRIES, "one flag byte per slot");
 
+void tlb_stamp(SoftCpu *cpu)
+{
+    cpu->stamp = cpu->sys.fetch_generation << 32 | cpu->mode_key;
+}
+
+static void new_generation(SoftCpu *cpu)
+{
+    cpu->sys.fetch_generation++;
+    tlb_stamp(cpu);
+}
+
 static uint64_t region_hash(uint64_t region)
 {
     return UINT64_C(1) << (region * UINT64_C(0x9e3779b97f4a7c15) >> 58);
@@ -41,7 +52,7 @@ void tlb_init(SoftCpu *cpu)
     }
     memset(cpu->sys.use, 0, sizeof cpu->sys.use);
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
-    cpu->sys.fetch_generation++;
+    new_generation(cpu);
 }
 
 void tlb_fill(SoftCpu *cpu, unsigned mode, uint64_t linear, const Walk *walk, uint8_t *host_page, bool write)
@@ -95,7 +106,7 @@ void tlb_flush_all(SoftCpu *cpu)
         list_flush(cpu->tables[mode], use, &use->global);
     }
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
-    cpu->sys.fetch_generation++;
+    new_generation(cpu);
 }
 
 void tlb_flush_non_global(SoftCpu *cpu)
@@ -114,7 +125,7 @@ void tlb_flush_non_global(SoftCpu *cpu)
         use->local.count = 0;
     }
     cpu->sys.large_local = cpu->sys.huge_local = 0;
-    cpu->sys.fetch_generation++;
+    new_generation(cpu);
 }
 
 /* Drops every entry whose address, shifted, is region: slices of a large page (and, harmlessly, its neighbours). */
@@ -168,7 +179,7 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
     if ((cpu->sys.huge_local | cpu->sys.huge_global) & region_hash(page >> 30)) {
         drop_region(cpu, linear, 30);
     }
-    cpu->sys.fetch_generation++;
+    new_generation(cpu);
 }
 
 void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)

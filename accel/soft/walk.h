@@ -34,9 +34,6 @@ void walk_update_mode(SoftCpu *cpu);
 /* The range around a physical address and, for RAM and ROM, the host address of its page; NULL for nothing. */
 const FlatRange *mmu_range(SoftCpu *cpu, uint64_t physical);
 
-/* block.c: was code decoded from this page; and: bytes were stored (it looks whether that matters). */
-bool block_page_has_code(const RamBlock *ram, uint64_t offset);
-void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 /* A store to RAM went past the fast path: dirty logs and decoded code hear of it. */
 void mmu_ram_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 static inline bool mmu_ram_logged(const RamBlock *ram)
@@ -46,5 +43,6 @@ static inline bool mmu_ram_logged(const RamBlock *ram)
 
 /* tlb.c: enters a page; read and write say which tags it may have. */
 void tlb_fill(SoftCpu *cpu, unsigned mode, uint64_t linear, const Walk *walk, uint8_t *host_page, bool write);
+void tlb_stamp(SoftCpu *cpu);              /* of the jump cache: the generation or the mode key changed */
 void tlb_drop_page(SoftCpu *cpu, uint64_t linear);
 FetchEntry *tlb_fetch_entry(SoftCpu *cpu, bool user, uint64_t linear);
