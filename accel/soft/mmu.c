@@ -29,11 +29,10 @@ typedef struct Page {
 
 void mmu_ram_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
 {
-    (void)cpu;
     if (mmu_ram_logged(ram)) {
         ram_mark_dirty(ram, offset, length);
     }
-    block_written(ram, offset, length);
+    block_written(cpu, ram, offset, length);
 }
 
 /* Faults ------------------------------------------------------------------------------------------------------- */
@@ -82,7 +81,7 @@ static unsigned access_of_mode(const SoftCpu *cpu, unsigned mode)
 static bool write_is_plain(SoftCpu *cpu, const FlatRange *range, uint64_t offset)
 {
     (void)cpu;
-    return !range->readonly && !mmu_ram_logged(range->ram) && !block_page_has_code(range->ram, offset >> 12);
+    return !range->readonly && !mmu_ram_logged(range->ram) && !block_page_has_code(range->ram, offset);
 }
 
 static void describe(SoftCpu *cpu, Page *page, uint64_t physical, bool write)

@@ -40,14 +40,20 @@ static unsigned table_of(const SoftCpu *cpu)
 
 static uint32_t key_of(const SoftCpu *cpu)
 {
-    uint32_t key = cpu->code_size;
+    uint32_t key = cpu->code_size == 8 ? KEY_CODE_64 : cpu->code_size == 4 ? KEY_CODE_32 : KEY_CODE_16;
 
     key |= (uint32_t)cpu->cpl << KEY_CPL_SHIFT;
-    key |= cpu->flat ? KEY_FLAT : 0;
     key |= cpu->cr0 & CR0_PE ? KEY_PROTECTED : 0;
     key |= cpu->rflags & FLAG_VM ? KEY_V8086 : 0;
     key |= cpu->long_mode ? KEY_LONG : 0;
-    key |= cpu->code_size != 8 && cpu->segment[SEG_SS].attributes & ATTR_DB ? KEY_STACK32 : 0;
+    key |= cpu->flat ? KEY_FLAT : 0;
+    key |= cpu->code_size != 8 && cpu->segment[SEG_SS].attributes & ATTR_DB ? KEY_STACK_32 : 0;
+    key |= cpu->cr0 & CR0_TS ? KEY_TS : 0;
+    key |= cpu->cr0 & CR0_EM ? KEY_EM : 0;
+    key |= cpu->cr0 & CR0_MP ? KEY_MP : 0;
+    key |= cpu->cr4 & CR4_OSFXSR ? KEY_OSFXSR : 0;
+    key |= cpu->cr4 & CR4_OSXSAVE ? KEY_OSXSAVE : 0;
+    key |= cpu->xcr0 & XCR0_AVX ? KEY_AVX : 0;
     return key;
 }
 

@@ -65,6 +65,16 @@ typedef struct SoftSystem {
     FetchEntry fetch[2][FETCH_ENTRIES];
 } SoftSystem;
 
+/* mode_key: what decoding and the choice of handlers depend on. Made by soft_mode_changed(). */
+enum {
+    KEY_CODE_16 = 0, KEY_CODE_32 = 1, KEY_CODE_64 = 2, KEY_CODE = 3,
+    KEY_CPL_SHIFT = 2, KEY_CPL = 3 << 2,
+    KEY_PROTECTED = 1 << 4, KEY_V8086 = 1 << 5, KEY_LONG = 1 << 6, KEY_FLAT = 1 << 7,
+    KEY_STACK_32 = 1 << 8,                 /* SS.B: matters outside 64-bit code */
+    KEY_TS = 1 << 9, KEY_EM = 1 << 10, KEY_MP = 1 << 11, KEY_OSFXSR = 1 << 12, KEY_OSXSAVE = 1 << 13,
+    KEY_AVX = 1 << 14,                     /* XCR0 enables AVX */
+};
+
 /* fault.c: the landing of soft_raise(); call it after the jump, inside a new landing. */
 void soft_fault(SoftCpu *cpu);
 /* exception.c: delivers vector now. cpu->rip is what will be returned to (software interrupts: the instruction's own

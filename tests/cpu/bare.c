@@ -2,32 +2,24 @@
 #include "tests/cpu/bare.h"
 #include "accel/soft/block.h"
 #include "accel/soft/walk.h"
-#include "accel/x86/optab.h"
 #include "base/epoch.h"
 #include "base/lock.h"
 #include <stdlib.h>
 
 /* The block cache is not part of these tests, unless the library brings it along. */
-__attribute__((weak)) bool block_page_has_code(const RamBlock *ram, uint64_t page)
-{
-    (void)ram;
-    (void)page;
-    return false;
-}
-
-__attribute__((weak)) void block_written(RamBlock *ram, uint64_t offset, uint64_t length)
+__attribute__((weak)) bool block_page_has_code(const RamBlock *ram, uint64_t offset)
 {
     (void)ram;
     (void)offset;
-    (void)length;
+    return false;
 }
 
-__attribute__((weak)) const OptabRow *optab_row(unsigned row)
+__attribute__((weak)) void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
 {
-    static const OptabRow none;
-
-    (void)row;
-    return &none;
+    (void)cpu;
+    (void)ram;
+    (void)offset;
+    (void)length;
 }
 
 Bare *bare_new(uint64_t bytes)
