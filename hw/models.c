@@ -15,8 +15,12 @@ const DeviceModel *const device_models[] = {
     &isa_debug_exit_model,
     &isa_debugcon_model,
     &isa_serial_model,
+    &pc_testdev_model,
     &piix3_model,
     &piix_ide_model,
     &piix4_pm_model,
+    &port92_model,
+    &post_port_model,
+    &pvpanic_model,
     NULL,
 };
