@@ -10,6 +10,7 @@ const DeviceModel *const device_models[] = {
     &fw_cfg_model,
     &i440fx_pcihost_model,
     &i440fx_model,
+    &i8042_model,
     &ide_cd_model,
     &ide_hd_model,
     &isa_debug_exit_model,

@@ -8,4 +8,4 @@ extern const BoardModel none_board;
 extern const DeviceModel isa_debug_exit_model, isa_debugcon_model, isa_serial_model;
 extern const DeviceModel i440fx_pcihost_model, i440fx_model, piix3_model, piix4_pm_model;
 extern const DeviceModel fw_cfg_model, ide_cd_model, ide_hd_model, piix_ide_model;
-extern const DeviceModel pc_testdev_model, port92_model, post_port_model, pvpanic_model;
+extern const DeviceModel i8042_model, pc_testdev_model, port92_model, post_port_model, pvpanic_model;
