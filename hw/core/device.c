@@ -22,6 +22,8 @@ static TracePoint device_trace[] = {
 };
 TRACE_TABLE(device_trace)
 
+void (*irq_observer)(IrqLine line, bool high);
+
 static const char *const bus_kind_names[BUS_KINDS] = {
     [BUS_NONE] = "none", [BUS_SYSTEM] = "System", [BUS_ISA] = "ISA", [BUS_PCI] = "PCI", [BUS_IDE] = "IDE",
     [BUS_SCSI] = "SCSI", [BUS_VIRTIO] = "virtio-bus", [BUS_USB] = "usb-bus",
