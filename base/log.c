@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 uint32_t log_mask;
@@ -46,42 +47,73 @@ static void write_line(int fd, const char *line, size_t length)
     } while (done < 0 && errno == EINTR);
 }
 
-/* A line stays a line, and a file name or a guest's bytes cannot command the terminal. */
-static void make_printable(GString *line, gsize from)
-{
-    for (gsize i = from; i < line->len; i++) {
-        unsigned char c = (unsigned char)line->str[i];
+/* One line under way; what does not fit is cut. No allocation: a trace point may fire anywhere. */
+typedef struct Line {
+    char text[4096];
+    size_t length;
+} Line;
 
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            line->str[i] = c == '\n' ? ' ' : '?';
-        }
+static void append_args(Line *line, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
+static void append_args(Line *line, const char *format, va_list args)
+{
+    size_t room = sizeof line->text - 1 - line->length;    /* one for the newline */
+    int wanted = vsnprintf(line->text + line->length, room, format, args);
+
+    if (wanted > 0) {
+        line->length += MIN((size_t)wanted, room - 1);
     }
 }
 
-static void append_style(GString *line)
+static void append(Line *line, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void append(Line *line, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    append_args(line, format, args);
+    va_end(args);
+}
+
+/* A line stays a line, and a file name or a guest's bytes cannot command the terminal. */
+static void finish(Line *line, int fd)
+{
+    for (size_t i = 0; i < line->length; i++) {
+        unsigned char c = (unsigned char)line->text[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            line->text[i] = c == '\n' ? ' ' : '?';
+        }
+    }
+    line->text[line->length++] = '\n';
+    write_line(fd, line->text, line->length);
+}
+
+static void append_style(Line *line)
 {
     if (show_time) {
-        g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-        g_autofree char *seconds = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S");
+        struct timespec now;
+        struct tm utc;
 
-        g_string_append_printf(line, "%s.%06dZ ", seconds, g_date_time_get_microsecond(now));
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &utc);
+        append(line, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+               utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
     }
     if (show_name) {
-        g_string_append_printf(line, "%s ", show_name);
+        append(line, "%s ", show_name);
     }
 }
 
 static void report(const char *kind, const char *format, va_list args) G_GNUC_PRINTF(2, 0);
 static void report(const char *kind, const char *format, va_list args)
 {
-    g_autoptr(GString) line = g_string_new(NULL);
+    Line line;
 
-    append_style(line);
-    g_string_append_printf(line, "roost: %s", kind);
-    g_string_append_vprintf(line, format, args);
-    make_printable(line, 0);
-    g_string_append_c(line, '\n');
-    write_line(STDERR_FILENO, line->str, line->len);
+    line.length = 0;
+    append_style(&line);
+    append(&line, "roost: %s", kind);
+    append_args(&line, format, args);
+    finish(&line, STDERR_FILENO);
 }
 
 #define REPORT(kind)                  \
@@ -116,19 +148,17 @@ void report_style(bool timestamps, const char *guest_name)
 
 void log_line(LogMask item, const char *format, ...)
 {
-    g_autoptr(GString) line = NULL;
+    Line line;
     va_list args;
 
     if (!log_enabled(item)) {
         return;
     }
-    line = g_string_new(NULL);
+    line.length = 0;
     va_start(args, format);
-    g_string_append_vprintf(line, format, args);
+    append_args(&line, format, args);
     va_end(args);
-    make_printable(line, 0);
-    g_string_append_c(line, '\n');
-    write_line(__atomic_load_n(&log_fd, __ATOMIC_RELAXED), line->str, line->len);
+    finish(&line, __atomic_load_n(&log_fd, __ATOMIC_RELAXED));
 }
 
 static bool item_mask(const char *name, uint32_t *mask, GError **err)

@@ -32,11 +32,11 @@ static const TraceTable *tables_end(void)
 
 void trace_fire(const TracePoint *point, const char *format, ...)
 {
-    g_autofree char *text = NULL;
+    char text[2048];
     va_list args;
 
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_line(LOG_TRACE, "%s %s", point->name, text);
 }

@@ -168,6 +168,25 @@ static void log_lines_stay_whole(void)
     g_unlink(path);
 }
 
+/* A line without end is cut, and the next one is whole again. */
+static void long_lines_are_cut(void)
+{
+    g_autofree char *path = in_folder("log"), *text = NULL, *huge = g_strnfill(100000, 'x');
+    g_auto(GStrv) lines = NULL;
+
+    g_assert_true(log_set_file(path, NULL) && log_set_items("int", NULL));
+    log_line(LOG_INTERRUPTS, "%s", huge);
+    log_line(LOG_INTERRUPTS, "next");
+    text = log_contents(path);
+    lines = g_strsplit(text, "\n", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, 3);
+    g_assert_cmpuint(strlen(lines[0]), >, 4000);
+    g_assert_cmpuint(strlen(lines[0]), <, 4096);
+    g_assert_cmpstr(lines[1], ==, "next");
+    log_set_items("none", NULL);
+    g_unlink(path);
+}
+
 static void log_file_names(void)
 {
     g_autofree char *pattern = in_folder("log-%d"), *name = g_strdup_printf("log-%d", (int)getpid());
@@ -245,6 +264,7 @@ int main(int argc, char **argv)
     g_test_add_func("/news/files", files);
     g_test_add_func("/news/log-items", log_items);
     g_test_add_func("/news/log-lines-stay-whole", log_lines_stay_whole);
+    g_test_add_func("/news/long-lines-are-cut", long_lines_are_cut);
     g_test_add_func("/news/log-file-names", log_file_names);
     g_test_add_func("/news/reports", reports);
     g_test_add_func("/news/trace", trace);
