@@ -238,12 +238,12 @@ static bool is_scalar(const Value *value)
     return value_kind(value) != VALUE_LIST && value_kind(value) != VALUE_OBJECT && value_kind(value) != VALUE_NULL;
 }
 
-static bool printable(const Value *options)
+static bool printable(const OptionGrammar *grammar, const Value *options)
 {
     for (size_t i = 0; i < value_length(options); i++) {
         const Value *value = value_member_at(options, i);
         const char *key = value_key_at(options, i);
-        bool ok = is_scalar(value) || (value_kind(value) == VALUE_LIST && value_length(value) > 0);
+        bool ok = is_scalar(value) || (is_list(grammar, key) && value_length(value) > 0);
 
         for (size_t j = 0; ok && value_kind(value) == VALUE_LIST && j < value_length(value); j++) {
             ok = is_scalar(value_at(value, j));
@@ -293,11 +293,11 @@ static bool may_be_bare(const char *key, const Value *value, const char *implied
     return implied && strcmp(key, implied) == 0 && text && *text && *text != '{' && *text != ',' && !strchr(text, '=');
 }
 
-char *option_print(const Value *options, const char *implied)
+char *option_print(const OptionGrammar *grammar, const Value *options)
 {
     GString *out;
 
-    if (!printable(options)) {
+    if (!printable(grammar, options)) {
         return json_print(options, false);
     }
     out = g_string_new(NULL);
@@ -310,7 +310,7 @@ char *option_print(const Value *options, const char *implied)
                 print_item(key, value_at(value, j), false, out);
             }
         } else {
-            print_item(key, value, i == 0 && may_be_bare(key, value, implied), out);
+            print_item(key, value, i == 0 && may_be_bare(key, value, grammar->implied), out);
         }
     }
     return g_string_free(out, FALSE);

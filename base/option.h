@@ -22,6 +22,6 @@ typedef struct OptionGrammar {
 Value *option_parse(const OptionGrammar *grammar, const char *text, GError **err);
 /* Whether an item of the text is a bare "help" or "?". */
 bool option_wants_help(const char *text);
-/* The same options as text that option_parse() reads: KEY=VALUE when all members are scalars or lists of them (repeated),
- * else JSON. Caller frees. */
-char *option_print(const Value *options, const char *implied);
+/* The same options as text that option_parse() reads with this grammar: KEY=VALUE where that says it all, else JSON.
+ * Caller frees. */
+char *option_print(const OptionGrammar *grammar, const Value *options);

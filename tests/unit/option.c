@@ -121,9 +121,10 @@ static void help_wanted(void)
 
 static void check_printed(const char *json, const char *implied_key, const char *expected)
 {
-    OptionGrammar grammar = { .who = "-x", .implied = implied_key };
+    static const char *const fwd[] = { "fwd", NULL };
+    OptionGrammar grammar = { .who = "-x", .implied = implied_key, .lists = fwd };
     g_autoptr(Value) options = json_parse(json, NULL), again = NULL;
-    g_autofree char *printed = option_print(options, implied_key);
+    g_autofree char *printed = option_print(&grammar, options);
 
     g_assert_cmpstr(printed, ==, expected);
     again = option_parse(&grammar, printed, NULL);
@@ -136,6 +137,7 @@ static void prints(void)
     check_printed("{'id':'a','driver':'e1000'}", "driver", "id=a,driver=e1000");
     check_printed("{'driver':'a=b'}", "driver", "driver=a=b");
     check_printed("{'fwd':['a','b']}", NULL, "fwd=a,fwd=b");
+    check_printed("{'a':['a','b']}", NULL, "{\"a\": [\"a\", \"b\"]}");
     check_printed("{'a':{'b':1}}", NULL, "{\"a\": {\"b\": 1}}");
     check_printed("{'a':[]}", NULL, "{\"a\": []}");
     check_printed("{}", NULL, "{}");
