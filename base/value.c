@@ -9,6 +9,7 @@
  */
 #include "base/value.h"
 #include "base/error.h"
+#include "base/random.h"
 #include <errno.h>
 #include <string.h>
 
@@ -397,9 +398,26 @@ static Member *member_find(const Value *object, const char *key, size_t *positio
     return NULL;
 }
 
+/* GLib's own hash of strings has no secret in it: a peer could send a million keys that all meet in one slot. */
+static guint key_hash(gconstpointer key)
+{
+    static gsize secret;
+    uint64_t hash;
+
+    if (g_once_init_enter(&secret)) {
+        g_once_init_leave(&secret, (gsize)random_u64() | 1);
+    }
+    hash = secret;
+    for (const char *p = key; *p; p++) {
+        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return (guint)(hash >> 16);
+}
+
 static void index_build(Value *object)
 {
-    object->object.index = g_hash_table_new(g_str_hash, g_str_equal);
+    object->object.index = g_hash_table_new(key_hash, g_str_equal);
     for (size_t i = 0; i < object->object.members->len; i++) {
         g_hash_table_insert(object->object.index, member_at(object, i)->key, GSIZE_TO_POINTER(i + 1));
     }
