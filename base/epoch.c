@@ -100,9 +100,9 @@ static inline void reader_store(Reader *reader, uint64_t epoch)
 
 static void writer_barrier(void)
 {
-    if (!cheap_readers || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
-        /* Readers use locked instructions; and this atomic is one that every sanitizer understands. */
-        __atomic_fetch_add(&pending, 0, __ATOMIC_SEQ_CST);
+    /* Without membarrier both sides use locked instructions: the writer's is the increment of pending. */
+    if (cheap_readers && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        g_error("the host took membarrier(2) away after it had granted it: a sandbox must let it pass");
     }
 }
 
