@@ -36,6 +36,7 @@ typedef enum {
 
 typedef struct SoftSystem {
     CpuidConfig cpuid;
+    bool intel;                            /* by the CPUID's vendor: SYSCALL and SYSENTER differ */
     uint64_t physical_limit;               /* bits that a physical address cannot have (CPUID 80000008h) */
     uint64_t physical_mask;                /* the A20 gate: all ones, or without bit 20 */
     uint64_t pdptr[4];                     /* PAE paging: loaded with CR3 */
@@ -98,11 +99,15 @@ void soft_cpuid_able(CpuidConfig *able);   /* what this software CPU can give on
 void soft_cpuid(SoftCpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 void soft_cpuid_set(SoftCpu *cpu, const CpuidConfig *config);      /* fills features and the limits that follow from them */
 bool soft_vendor_is_intel(const SoftCpu *cpu);
+/* The configuration for a "cpu" object (NULL: our default model) and an "smp" object of the tree. */
+bool soft_cpuid_config(CpuidConfig *out, const Value *cpu, const Value *smp, GError **err);
+uint32_t soft_host_tsc_khz(void);
 
 /* msr.c: false: #GP */
 bool msr_read(SoftCpu *cpu, uint32_t index, uint64_t *value);
 bool msr_write(SoftCpu *cpu, uint32_t index, uint64_t value);
 uint64_t soft_tsc(const SoftCpu *cpu);     /* the guest's time stamp counter now */
+void msr_reset(SoftCpu *cpu);              /* those that CpuState's reset table leaves to the accelerator */
 
 /* interp-system.c: control registers as instructions write them. Raise #GP(0); insn may be NULL where nothing can fail. */
 void cr0_write(SoftCpu *cpu, const Insn *insn, uint64_t value);
