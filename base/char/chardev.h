@@ -59,6 +59,8 @@ extern const Field chardev_common_keys[];
 const char *chardev_backend_help(const char *backend);
 /* Why a backend that other programs of this kind have is not here ("vc", "udp", ...), or NULL: a typing mistake. */
 const char *chardev_backend_refusal(const char *backend);
+/* During CHARDEV_FOCUS_IN: Ctrl-A c brought it, and not a user's coming or going. */
+bool chardev_focus_asked(const Chardev *chardev);
 /* Ctrl-A x on a mux; called on the main loop. */
 void chardev_on_quit(void (*quit)(void *opaque), void *opaque);
 void chardev_set_escape(uint8_t key);                                 /* -echr; Ctrl-A (1) without */

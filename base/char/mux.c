@@ -31,6 +31,7 @@ struct MuxChardev {
     unsigned port_count;
     MuxPort *focus;
     bool escaped;                          /* the last key was the escape key */
+    bool asked;                            /* the focus moves because somebody pressed a key */
     bool stamps, line_start;
     int64_t stamps_since;
 };
@@ -142,7 +143,9 @@ static bool command_key(MuxChardev *mux, uint8_t key)
         }
         return false;
     case 'c':
+        mux->asked = true;
         focus_next(mux);
+        mux->asked = false;
         return false;
     case 't':
         toggle_stamps(mux);
@@ -318,4 +321,9 @@ void mux_user_came(Chardev *chardev)
     if (chardev->backend == &port_backend) {
         set_focus(((MuxPort *)chardev)->mux, (MuxPort *)chardev);
     }
+}
+
+bool chardev_focus_asked(const Chardev *chardev)
+{
+    return chardev->backend == &port_backend && ((const MuxPort *)chardev)->mux->asked;
 }

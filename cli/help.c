@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * help.c - roost help TOPIC: the same lists that the options print under "help"
+ *
+ * Tests    tests/cli/options.py
+ */
+#include "cli/help.h"
+#include "base/log.h"
+#include "cli/options.h"
+#include "hw/core/exit-status.h"
+#include <string.h>
+
+/* A topic is an option asked for help. */
+static const struct { const char *topic, *option; } topics[] = {
+    { "machines", "machine" }, { "machine", "machine" }, { "devices", "device" }, { "device", "device" }, { "chardevs", "chardev" },
+    { "chardev", "chardev" }, { "cpus", "cpu" }, { "cpu", "cpu" }, { "accels", "accel" }, { "accel", "accel" }, { "drive", "drive" },
+    { "drives", "drive" }, { "log", "d" }, { "trace", "trace" }, { "smp", "smp" }, { "memory", "m" }, { "boot", "boot" },
+    { "rtc", "rtc" }, { "action", "action" }, { "sandbox", "sandbox" },
+};
+
+static bool show_topic(const char *topic)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(topics); i++) {
+        if (strcmp(topics[i].topic, topic) == 0) {
+            Config config = { .tree = value_new_object() };
+            bool shown = option_apply(&config, option_find(topics[i].option), "help", NULL);
+            config_clear(&config);
+            return shown;
+        }
+    }
+    return false;
+}
+
+int help_command(int argc, char **argv)
+{
+    if (argc == 0) {
+        options_print_help();
+        return EXIT_STATUS_OK;
+    }
+    if (strcmp(argv[0], "options") == 0) {
+        options_print_table();
+        return EXIT_STATUS_OK;
+    }
+    if (!show_topic(argv[0])) {
+        report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
+                     "smp, memory, boot, rtc, action, sandbox, log and trace", argv[0]);
+        return EXIT_STATUS_USAGE;
+    }
+    return EXIT_STATUS_OK;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * opt-chardev.c - -chardev, and the short spellings of -serial, -debugcon and -qtest
+ *
+ * Tests    tests/cli/options.py, tests/cli/config.py
+ */
+#include "base/char/chardev.h"
+#include "cli/keyval.h"
+#include "cli/options.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SERIAL_PORTS = 4 };
+
+static void print_backends(void)
+{
+    printf("Available chardev backend types:\n");
+    for (const char *const *name = chardev_backends; *name; name++) {
+        printf("  %-10s %s\n", *name, chardev_backend_help(*name));
+    }
+}
+
+static void print_backend_keys(const char *backend)
+{
+    printf("%s options:\n", backend);
+    keyval_print_keys(chardev_keys(backend));
+    keyval_print_keys(chardev_common_keys);
+}
+
+static bool check_backend(const char *name, GError **err)
+{
+    const char *refusal = chardev_backend_refusal(name);
+
+    if (chardev_keys(name)) {
+        return true;
+    }
+    return refusal ? fail(err, ENOTSUP, "backend '%s' is refused: %s", name, refusal)
+                   : fail(err, EINVAL, "there is no backend '%s'; '-chardev help' lists them", name);
+}
+
+static bool set_key(Value *chardev, const Field *own, const KeyVal *pair, GError **err)
+{
+    bool on = true;
+    const Field *key = pair->value ? field_find(own, pair->key) : keyval_switch(own, pair->key, &on);
+
+    if (!key) {
+        key = pair->value ? field_find(chardev_common_keys, pair->key) : keyval_switch(chardev_common_keys, pair->key, &on);
+    }
+    if (!key) {
+        g_autofree char *names = keyval_key_names(own), *common = keyval_key_names(chardev_common_keys);
+        return fail(err, EINVAL, "there is no key '%s'; the keys are id, %s%s%s", pair->key, names, *names ? ", " : "", common);
+    }
+    Value *value = pair->value ? keyval_typed(key, pair->value, err) : value_new_bool(on);
+    if (value) {
+        value_set(chardev, key->name, value);
+    }
+    return value != NULL;
+}
+
+static bool add_chardev(Config *config, Value *take, GError **err)
+{
+    g_autoptr(Value) chardev = take;
+    const char *id = value_get_string(chardev, "id", "");
+    Value *list = config_list(config, "chardevs");
+
+    for (size_t i = 0; i < value_length(list); i++) {
+        if (strcmp(value_get_string(value_at(list, i), "id", ""), id) == 0) {
+            return fail(err, EEXIST, "the id '%s' is taken by an earlier chardev", id);
+        }
+    }
+    value_append(list, g_steal_pointer(&chardev));
+    return true;
+}
+
+bool opt_chardev(Config *config, const Option *option, const char *text, GError **err)
+{
+    g_autoptr(GPtrArray) pairs = keyval_split(text, "backend", err);
+    g_autoptr(Value) chardev = value_new_object();
+    const char *backend = NULL, *id = NULL;
+
+    (void)option;
+    for (guint i = 0; pairs && i < pairs->len; i++) {
+        const KeyVal *pair = pairs->pdata[i];
+        backend = strcmp(pair->key, "backend") == 0 ? pair->value : backend;
+        id = strcmp(pair->key, "id") == 0 ? pair->value : id;
+    }
+    if (!pairs || (backend && strcmp(backend, "help") != 0 && strcmp(backend, "?") != 0 && !check_backend(backend, err))) {
+        return false;
+    }
+    if (keyval_asks_help(text)) {
+        if (backend && chardev_keys(backend)) {
+            print_backend_keys(backend);
+        } else {
+            print_backends();
+        }
+        return config_show(config);
+    }
+    if (!backend || !*backend) {
+        return fail(err, EINVAL, "the backend's name must come first; '-chardev help' lists them");
+    }
+    if (!id || !name_is_well_formed(id)) {
+        return fail(err, EINVAL, id ? "id=%s: an id is a letter, then letters, digits and '-._'" : "id=NAME is missing%s", id ? id : "");
+    }
+    value_set(chardev, "backend", value_new_string(backend));
+    value_set(chardev, "id", value_new_string(id));
+    for (guint i = 0; i < pairs->len; i++) {
+        const KeyVal *pair = pairs->pdata[i];
+        bool done = strcmp(pair->key, "backend") == 0 || strcmp(pair->key, "id") == 0;
+        if (!done && !set_key(chardev, chardev_keys(backend), pair, err)) {
+            return false;
+        }
+    }
+    for (const Field *key = chardev_keys(backend); key->kind != FIELD_LAST; key++) {
+        if (key->required && !value_get(chardev, key->name)) {
+            return fail(err, EINVAL, "%s= is missing", key->name);
+        }
+    }
+    return add_chardev(config, g_steal_pointer(&chardev), err);
+}
+
+/* "HOST:PORT", "[HOST]:PORT", ":PORT"; the rest after a comma are keys. */
+static bool tcp_from_text(Value *chardev, const char *text, const char **rest, GError **err)
+{
+    size_t length = strcspn(text, ",");
+    g_autofree char *address = g_strndup(text, length);
+    char *colon = strrchr(address, ':');
+
+    if (!colon || !colon[1]) {
+        return fail(err, EINVAL, "tcp:%s: an address is HOST:PORT", address);
+    }
+    *colon = '\0';
+    size_t host_length = strlen(address);
+    bool brackets = *address == '[' && host_length > 1 && address[host_length - 1] == ']';
+    g_autofree char *host = brackets ? g_strndup(address + 1, host_length - 2) : g_strdup(address);
+    value_set(chardev, "host", value_new_string(host));
+    value_set(chardev, "port", value_new_string(colon + 1));
+    *rest = text[length] ? text + length + 1 : "";
+    return true;
+}
+
+static bool socket_from_text(Value *chardev, const char *text, GError **err)
+{
+    const char *rest = "";
+
+    value_set(chardev, "backend", value_new_string("socket"));
+    if (g_str_has_prefix(text, "tcp:")) {
+        if (!tcp_from_text(chardev, text + 4, &rest, err)) {
+            return false;
+        }
+    } else {
+        size_t length = strcspn(text + 5, ",");
+        g_autofree char *path = g_strndup(text + 5, length);
+        if (!*path) {
+            return fail(err, EINVAL, "unix: needs a path");
+        }
+        value_set(chardev, "path", value_new_string(path));
+        rest = text[5 + length] ? text + 5 + length + 1 : "";
+    }
+    g_autoptr(GPtrArray) pairs = keyval_split(rest, NULL, err);
+    for (guint i = 0; pairs && i < pairs->len; i++) {
+        if (!set_key(chardev, chardev_keys("socket"), pairs->pdata[i], err)) {
+            return false;
+        }
+    }
+    return pairs != NULL;
+}
+
+static const char *refused_spelling(const char *text)
+{
+    static const struct { const char *prefix, *reason; } refused[] = {
+        { "vc", "there is no display yet" }, { "telnet:", "telnet is not supported yet; tcp: carries the plain bytes" },
+        { "tn3270:", "tn3270 is not supported yet" }, { "websocket:", "websocket is not supported yet" },
+        { "udp:", "udp is not supported yet" }, { "con:", "there is no such console on this host" }, { "COM", "there is no such port on this host" },
+        { "/dev/", "a serial or parallel port of the host is not supported yet" }, { "msmouse", "it is not supported yet" },
+        { "braille", "it is not supported yet" }, { "wctablet", "it is not supported yet" }, { "testdev", "it is not supported yet" },
+        { "fdset", "it is not supported yet" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+        if (g_str_has_prefix(text, refused[i].prefix)) {
+            return refused[i].reason;
+        }
+    }
+    return NULL;
+}
+
+static bool fill_from_text(Value *chardev, const char *text, GError **err)
+{
+    static const char *const bare[] = { "null", "stdio", "pty", "ringbuf", NULL };
+    const char *refused = refused_spelling(text);
+
+    if (g_strv_contains(bare, text)) {
+        value_set(chardev, "backend", value_new_string(text));
+        return true;
+    }
+    if (g_str_has_prefix(text, "file:") || g_str_has_prefix(text, "pipe:")) {
+        g_autofree char *backend = g_strndup(text, 4);
+        if (!text[5]) {
+            return fail(err, EINVAL, "%s needs a path", text);
+        }
+        value_set(chardev, "backend", value_new_string(backend));
+        value_set(chardev, "path", value_new_string(text + 5));
+        return true;
+    }
+    if (g_str_has_prefix(text, "unix:") || g_str_has_prefix(text, "tcp:")) {
+        return socket_from_text(chardev, text, err);
+    }
+    return refused ? fail(err, ENOTSUP, "'%s' is refused: %s", text, refused)
+                   : fail(err, EINVAL, "'%s' is not a stream; there are none, null, stdio, mon:stdio, pty, file:PATH, pipe:PATH, "
+                          "unix:PATH, tcp:HOST:PORT, ringbuf and chardev:ID", text);
+}
+
+static void add_monitor(Config *config, const char *id)
+{
+    Value *monitor = value_new_object();
+
+    value_set(monitor, "chardev", value_new_string(id));
+    value_set(monitor, "mode", value_new_string("readline"));
+    value_append(config_list(config, "monitors"), monitor);
+    config->monitor_given = true;
+}
+
+bool chardev_from_text(Config *config, const char *text, const char *id, char **out, GError **err)
+{
+    g_autoptr(Value) chardev = value_new_object();
+    bool with_monitor = g_str_has_prefix(text, "mon:");
+
+    *out = NULL;
+    if (strcmp(text, "none") == 0) {
+        return true;
+    }
+    if (g_str_has_prefix(text, "chardev:")) {
+        if (!text[8]) {
+            return fail(err, EINVAL, "chardev: needs the id of a -chardev");
+        }
+        *out = g_strdup(text + 8);
+        return true;
+    }
+    value_set(chardev, "id", value_new_string(id));
+    if (!fill_from_text(chardev, with_monitor ? text + 4 : text, err)) {
+        return false;
+    }
+    if (with_monitor) {
+        value_set(chardev, "mux", value_new_bool(true));
+        if (strcmp(text, "mon:stdio") == 0) {
+            value_set(chardev, "signal", value_new_bool(false));      /* Ctrl-C is the guest's; Ctrl-A x ends it */
+        }
+        add_monitor(config, id);
+    }
+    *out = g_strdup(id);
+    return add_chardev(config, g_steal_pointer(&chardev), err);
+}
+
+bool opt_serial(Config *config, const Option *option, const char *text, GError **err)
+{
+    Value *serials = config_list(config, "serials");
+    g_autofree char *label = g_strdup_printf("serial%zu", value_length(serials)), *id = NULL;
+
+    (void)option;
+    if (value_length(serials) == SERIAL_PORTS) {
+        return fail(err, EINVAL, "a PC has %d serial ports, and all are given", SERIAL_PORTS);
+    }
+    if (!chardev_from_text(config, text, label, &id, err)) {
+        return false;
+    }
+    config->serial_given = true;
+    value_append(serials, id ? value_new_string(id) : value_new_null());
+    return true;
+}
+
+static bool single_stream(Config *config, const char *member, const char *label, const char *text, GError **err)
+{
+    g_autofree char *id = NULL;
+
+    if (value_get(config->tree, member)) {
+        return fail(err, EINVAL, "it is given twice");
+    }
+    if (!chardev_from_text(config, text, label, &id, err)) {
+        return false;
+    }
+    if (id) {
+        value_set(config->tree, member, value_new_string(id));
+    }
+    return true;
+}
+
+bool opt_debugcon(Config *config, const Option *option, const char *text, GError **err)
+{
+    return single_stream(config, option->path, "debugcon", text, err);
+}
+
+bool opt_qtest(Config *config, const Option *option, const char *text, GError **err)
+{
+    return single_stream(config, option->path, "qtest", text, err);
+}
+
+bool opt_parallel(Config *config, const Option *option, const char *text, GError **err)
+{
+    (void)config;
+    (void)option;
+    return strcmp(text, "none") == 0 || fail(err, ENOTSUP, "a parallel port is not supported yet; 'none' is all there is");
+}
+
+bool opt_monitor(Config *config, const Option *option, const char *text, GError **err)
+{
+    (void)option;
+    config->monitor_given = true;
+    return strcmp(text, "none") == 0 || fail(err, ENOTSUP, "a monitor is not supported yet; 'none' is all there is");
+}
+
+bool opt_echr(Config *config, const Option *option, const char *text, GError **err)
+{
+    uint64_t code;
+
+    (void)config;
+    (void)option;
+    if (!parse_uint(text, &code) || code > 255) {
+        return fail(err, EINVAL, "a character code from 0 to 255 is needed, such as 0x14 for Ctrl-T");
+    }
+    chardev_set_escape((uint8_t)code);
+    return true;
+}
+
+static bool has_serial_device(const Config *config)
+{
+    const Value *devices = value_get(config->tree, "devices");
+
+    for (size_t i = 0; i < value_length(devices); i++) {
+        if (strcmp(value_get_string(value_at(devices, i), "driver", ""), "isa-serial") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check_reference(const Config *config, const char *what, const char *id, GError **err)
+{
+    const Value *list = value_get(config->tree, "chardevs");
+
+    for (size_t i = 0; id && i < value_length(list); i++) {
+        if (strcmp(value_get_string(value_at(list, i), "id", ""), id) == 0) {
+            return true;
+        }
+    }
+    return !id || fail(err, ENOENT, "-%s chardev:%s: there is no -chardev with that id", what, id);
+}
+
+static bool add_default_serial(Config *config, const char *text, GError **err)
+{
+    g_autofree char *id = NULL;
+
+    if (!chardev_from_text(config, text, "serial0", &id, err)) {
+        return false;
+    }
+    value_append(config_list(config, "serials"), value_new_string(id));
+    return true;
+}
+
+/* What a plain pc has: COM1, on the terminal under -nographic, and the monitor beside it. */
+bool chardev_defaults(Config *config, GError **err)
+{
+    bool bare = value_get_bool(config->tree, "nodefaults", false);
+    bool serial = !bare && !config->serial_given && !has_serial_device(config);
+    bool monitor = !bare && !config->monitor_given;
+
+    if (serial) {
+        const char *text = !config->nographic ? "null" : monitor ? "mon:stdio" : "stdio";
+        if (!add_default_serial(config, text, err)) {
+            return false;
+        }
+    } else if (config->nographic && monitor) {
+        g_autofree char *id = NULL;
+        if (!chardev_from_text(config, "stdio", "compat_monitor0", &id, err)) {
+            return false;
+        }
+        add_monitor(config, id);
+    }
+    const Value *serials = value_get(config->tree, "serials");
+    for (size_t i = 0; i < value_length(serials); i++) {
+        if (!check_reference(config, "serial", value_string(value_at(serials, i)), err)) {
+            return false;
+        }
+    }
+    return check_reference(config, "debugcon", value_get_string(config->tree, "debugcon", NULL), err) &&
+           check_reference(config, "qtest", value_get_string(config->tree, "qtest", NULL), err);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * opt-machine.c - -machine, -accel, -enable-kvm, -cpu
+ *
+ * Tests    tests/cli/options.py, tests/cli/config.py
+ */
+#include "cli/keyval.h"
+#include "cli/options.h"
+#include "accel/accel.h"
+#include "accel/x86/cpuid.h"
+#include "hw/core/machine.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const irqchip_places[] = { "on", "off", "split", NULL };
+static const char *const off_only[] = { "off", NULL };
+static const char *const off_auto[] = { "off", "auto", NULL };
+
+/* What names a feature that is not here has only its harmless choices. */
+static const Field machine_keys[] = {
+    KEY_STR("type", "the machine"),
+    KEY_STR("accel", "accelerators in order of preference, separated by colons"),
+    KEY_ENUM("kernel-irqchip", irqchip_places, "interrupt controllers in the kernel, all or the LAPICs only, or none (KVM)"),
+    KEY_ENUM("acpi", on_off_auto, "ACPI tables"), KEY_ENUM("hpet", on_off, "high precision event timer"),
+    KEY_ENUM("pit", on_off, "interval timer"), KEY_ENUM("i8042", on_off, "keyboard controller"),
+    KEY_ENUM("smbus", on_off, "SMBus of the power management function"), KEY_ENUM("graphics", on_off, "a display is wanted"),
+    KEY_ENUM("dump-guest-core", on_off, "guest memory in core dumps"), KEY_ENUM("mem-merge", on_off, "let the host merge equal pages"),
+    KEY_ENUM("fd-bootchk", on_off, "the firmware checks a floppy's boot signature"),
+    KEY_SIZE("max-ram-below-4g", "where RAM makes room for PCI at most"),
+    KEY_STR("kernel", "as -kernel"), KEY_STR("initrd", "as -initrd"), KEY_STR("append", "as -append"), KEY_STR("firmware", "as -bios"),
+    KEY_ENUM("usb", off_only, "USB is not supported yet"), KEY_ENUM("vmport", off_auto, "not supported yet"),
+    KEY_ENUM("smm", off_auto, "not supported yet"), KEY_ENUM("nvdimm", off_only, "not supported yet"),
+    KEY_ENUM("hmat", off_only, "not supported yet"), KEY_ENUM("igd-passthru", off_only, "not supported yet"),
+    KEY_ENUM("suppress-vmdesc", on_off, "leave the description out of saved state"),
+    KEY_ENUM("default-bus-bypass-iommu", on_off, "there is no IOMMU"),
+    KEY_ENUM("aes-key-wrap", on_off, "of another architecture"), KEY_ENUM("dea-key-wrap", on_off, "of another architecture"),
+    FIELD_END };
+
+static const char *const machine_refusals[] = {
+    "memory-backend", "memory-encryption", "pcspk-audiodev", "pflash0", "pflash1", "sgx-epc", "cxl", "cxl-fmw",
+    "confidential-guest-support", "dtb", "dumpdtb", "dt-compatible", "phandle-start", "sata", NULL };
+
+static void print_machines(void)
+{
+    printf("Supported machines are:\n");
+    for (const BoardModel *const *board = board_models; *board; board++) {
+        const BoardModel *b = *board;
+        if (b->alias) {
+            printf("%-20s %s (alias of %s)\n", b->alias, b->help, b->name);
+        }
+        printf("%-20s %s%s%s%s\n", b->name, b->help, b->alias ? " (default)" : "", b->deprecated ? " (deprecated: " : "",
+               b->deprecated ? b->deprecated : "");
+    }
+}
+
+static bool add_accels(Config *config, const char *names, GError **err)
+{
+    g_auto(GStrv) list = g_strsplit(names, ":", -1);
+
+    for (char **name = list; *name; name++) {
+        static const char *const known[] = { "kvm", "tcg", "qtest", NULL };
+        static const char *const elsewhere[] = { "xen", "hax", "hvf", "nvmm", "whpx", NULL };
+        if (!g_strv_contains(known, *name)) {
+            return fail(err, EINVAL, "accelerator '%s' %s; there are kvm, tcg and qtest", *name,
+                        g_strv_contains(elsewhere, *name) ? "is not for this host" : "does not exist");
+        }
+        Value *item = value_new_object();
+        value_set(item, "name", value_new_string(*name));
+        value_append(config_list(config, "accel"), item);
+    }
+    return true;
+}
+
+/* Members that other options own go there; the rest stays for the board. */
+static bool spread_machine(Config *config, Value *machine, GError **err)
+{
+    static const char *const boot_keys[] = { "kernel", "initrd", "append", "firmware", NULL };
+    const char *accel = value_get_string(machine, "accel", NULL);
+
+    for (const char *const *key = boot_keys; *key; key++) {
+        Value *value = value_get(machine, *key);
+        if (value) {
+            value_set(config_object(config, "boot"), *key, value_ref(value));
+            value_remove(machine, *key);
+        }
+    }
+    if (accel && value_get(config->tree, "accel")) {
+        return fail(err, EINVAL, "-accel and accel= were both given; use one of them");
+    }
+    if (accel && !add_accels(config, accel, err)) {
+        return false;
+    }
+    value_remove(machine, "accel");
+    return true;
+}
+
+static const char *refused_machine_key(const char *text)
+{
+    for (const char *const *key = machine_refusals; *key; key++) {
+        g_auto(GStrv) items = g_strsplit(text, ",", -1);
+        for (char **item = items; *item; item++) {
+            size_t length = strlen(*key);
+            if (strncmp(*item, *key, length) == 0 && ((*item)[length] == '=' || (*item)[length] == '.')) {
+                return *key;
+            }
+        }
+    }
+    return NULL;
+}
+
+bool opt_machine(Config *config, const Option *option, const char *text, GError **err)
+{
+    const char *refused = refused_machine_key(text);
+
+    (void)option;
+    if (keyval_asks_help(text)) {
+        if (strchr(text, ',')) {
+            keyval_print_keys(machine_keys);
+        } else {
+            print_machines();
+        }
+        return config_show(config);
+    }
+    if (refused) {
+        return fail(err, ENOTSUP, "%s= is not supported yet", refused);
+    }
+    Value *machine = config_object(config, "machine");
+    if (!keyval_apply(machine, machine_keys, text, "type", err)) {
+        return false;
+    }
+    const char *type = value_get_string(machine, "type", "pc");
+    if (!*type) {
+        return fail(err, EINVAL, "the machine's name is missing; '-machine help' lists them");
+    }
+    return spread_machine(config, machine, err);
+}
+
+static const char *const single_multi[] = { "single", "multi", NULL };
+static const Field accel_keys[] = {
+    KEY_STR("accel", "the accelerator"),
+    KEY_ENUM("kernel-irqchip", irqchip_places, "kvm: interrupt controllers in the kernel, all, the LAPICs only, or none"),
+    KEY_ENUM("thread", single_multi, "tcg: one thread for all processors, or one each"),
+    KEY_UINT("tb-size", 0, 65536, "tcg: MiB for translated code"),
+    FIELD_END };
+
+bool opt_accel(Config *config, const Option *option, const char *text, GError **err)
+{
+    g_autoptr(Value) keys = value_new_object();
+    const char *name;
+
+    (void)option;
+    if (keyval_asks_help(text)) {
+        printf("Accelerators:\nkvm                  the host's processor, by /dev/kvm\n"
+               "tcg                  the software CPU\nqtest                no processor: a test session drives the devices\n");
+        return config_show(config);
+    }
+    if (!keyval_apply(keys, accel_keys, text, "accel", err)) {
+        return false;
+    }
+    name = value_get_string(keys, "accel", NULL);
+    if (!name || !*name) {
+        return fail(err, EINVAL, "the accelerator's name is missing; there are kvm, tcg and qtest");
+    }
+    size_t before = value_length(value_get(config->tree, "accel"));
+    if (!add_accels(config, name, err)) {
+        return false;
+    }
+    value_remove(keys, "accel");
+    const Value *list = value_get(config->tree, "accel");
+    for (size_t i = before; i < value_length(list); i++) {
+        for (size_t k = 0; k < value_length(keys); k++) {
+            value_set(value_at(list, i), value_key_at(keys, k), value_ref(value_member_at(keys, k)));
+        }
+    }
+    return true;
+}
+
+bool opt_enable_kvm(Config *config, const Option *option, const char *text, GError **err)
+{
+    (void)option;
+    (void)text;
+    return add_accels(config, "kvm", err);
+}
+
+/* "+avx", "-avx", "avx=on", "level=13", "enforce". */
+static Value *cpu_feature(const KeyVal *pair, GError **err)
+{
+    Value *feature = value_new_object();
+    const char *name = pair->key;
+    bool on = true;
+
+    if (!pair->value && (*name == '+' || *name == '-')) {
+        on = *name == '+';
+        name++;
+    }
+    if (!*name) {
+        fail(err, EINVAL, "a feature's name is missing after '%s'", pair->key);
+        value_unref(feature);
+        return NULL;
+    }
+    value_set(feature, "name", value_new_string(name));
+    if (!pair->value || parse_bool(pair->value, &on)) {
+        value_set(feature, "on", value_new_bool(on));
+    } else {
+        value_set(feature, "value", value_new_string(pair->value));
+    }
+    return feature;
+}
+
+bool opt_cpu(Config *config, const Option *option, const char *text, GError **err)
+{
+    (void)option;
+    if (keyval_asks_help(text)) {
+        cpuid_print_models();
+        return config_show(config);
+    }
+    g_autoptr(GPtrArray) pairs = keyval_split(text, "model", err);
+    if (!pairs) {
+        return false;
+    }
+    const KeyVal *model = pairs->len ? pairs->pdata[0] : NULL;
+    if (!model || strcmp(model->key, "model") != 0 || !*model->value) {
+        return fail(err, EINVAL, "the model's name must come first; '-cpu help' lists them");
+    }
+    g_autoptr(Value) cpu = value_new_object(), features = value_new_list();
+    for (guint i = 1; i < pairs->len; i++) {
+        Value *feature = cpu_feature(pairs->pdata[i], err);
+        if (!feature) {
+            return false;
+        }
+        value_append(features, feature);
+    }
+    value_set(cpu, "model", value_new_string(model->value));
+    value_set(cpu, "features", g_steal_pointer(&features));
+    value_set(config->tree, "cpu", g_steal_pointer(&cpu));
+    return true;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * options.c - the one option table: every spelling, where it lands in the tree, and its help
+ *
+ * -help, "roost help options" and the tests walk this table. What other programs take and this one does not yet is in
+ * unknown.c.
+ *
+ * Tests    tests/cli/options.py (walks the table)
+ */
+#include "cli/options.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADING(text) { .help = (text) }
+
+const Option run_options[] = {
+    HEADING("Standard options"),
+    { "h", NULL, NULL, "the same as -help", opt_help },
+    { "help", NULL, NULL, "print this list", opt_help },
+    { "version", NULL, NULL, "print the version", opt_version },
+    { "machine", "machine", "[type=]NAME[,KEY=VALUE,...]",
+      "the machine to be; '-machine help' lists them (default: pc)\n"
+      "accel=A[:B...] accelerators in order of preference\n"
+      "kernel-irqchip=on|off|split where interrupt controllers live under KVM\n"
+      "acpi, hpet, pit, usb, vmport, dump-guest-core, mem-merge, ... =on|off", opt_machine },
+    { "M", "machine", "[type=]NAME[,KEY=VALUE,...]", "the same as -machine", opt_machine },
+    { "accel", "accel[]", "[accel=]NAME[,KEY=VALUE,...]",
+      "what runs the processors: kvm, tcg (the software CPU) or qtest; given several times, the first that works\n"
+      "(default: kvm where it is usable and the processor has vmx or svm, else tcg)", opt_accel },
+    { "enable-kvm", "accel[]", NULL, "the same as -accel kvm", opt_enable_kvm },
+    { "cpu", "cpu", "MODEL[,FEATURE=on|off|,+FEATURE|,-FEATURE,...]", "processor model; '-cpu help' lists them", opt_cpu },
+    { "smp", "smp", "[[cpus=]N][,maxcpus=N][,sockets=N][,dies=N][,cores=N][,threads=N]",
+      "number of processors and how they are arranged (default: 1); what is left out follows from the rest", opt_smp },
+    { "m", "memory", "[size=]SIZE[,slots=N,maxmem=SIZE]", "guest memory; a bare number is in MiB (default: 128)", opt_memory },
+    { "boot", "boot", "[order=LETTERS][,once=LETTERS][,menu=on|off][,splash=FILE][,splash-time=MS][,reboot-timeout=MS][,strict=on|off]",
+      "what the firmware boots from: a and b floppies, c disk, d CD, n network", opt_boot },
+    { "device", "devices[]", "MODEL[,KEY=VALUE,...]",
+      "add a device; '-device help' lists models, '-device MODEL,help' its properties;\n"
+      "a JSON object is taken as well", opt_device },
+    { "global", "globals[]", "MODEL.PROPERTY=VALUE", "set a property of every device of a model; also driver=,property=,value=", opt_global },
+    { "name", "name", "[guest=]NAME[,process=NAME][,debug-threads=on|off]", "name of the guest, and of the process", opt_name },
+    { "uuid", "uuid", "UUID", "identity of the guest, as 8-4-4-4-12 hexadecimal digits", opt_uuid },
+
+    HEADING("Block device options"),
+    { "drive", "drives[]", "[file=FILE][,format=raw][,if=ide|none][,index=N][,media=disk|cdrom][,readonly=on|off][,id=NAME]",
+      "a disk or CD image", opt_drive },
+    { "cdrom", "drives[]", "FILE", "FILE as the CD in the third IDE drive", opt_drive_at },
+    { "hda", "drives[]", "FILE", "FILE as the first IDE disk; so do -hdb, -hdc and -hdd for the other three", opt_drive_at },
+    { "hdb", "drives[]", "FILE", "the second IDE disk", opt_drive_at },
+    { "hdc", "drives[]", "FILE", "the third IDE disk", opt_drive_at },
+    { "hdd", "drives[]", "FILE", "the fourth IDE disk", opt_drive_at },
+
+    HEADING("Display options"),
+    { "nographic", NULL, NULL, "no display: serial port and monitor share the terminal; Ctrl-A h tells the keys", opt_nographic },
+    { "display", NULL, "none", "no window", opt_display },
+    { "vga", "vga", "none", "no display adapter", opt_vga },
+    { "vnc", NULL, "none", "no VNC server", opt_only_none },
+
+    HEADING("Options for PCs"),
+    { "no-acpi", "no-acpi", NULL, "no ACPI tables", NULL },
+    { "no-hpet", "no-hpet", NULL, "no high precision event timer", NULL },
+    { "smbios", "smbios[]", "file=FILE | type=N[,KEY=VALUE,...]", "SMBIOS structures or fields of them", opt_smbios },
+
+    HEADING("Network options"),
+    { "nic", NULL, "none", "no network card", opt_only_none },
+    { "net", NULL, "none", "no network card", opt_only_none },
+
+    HEADING("Character device options"),
+    { "chardev", "chardevs[]", "BACKEND,id=NAME[,KEY=VALUE,...]",
+      "a stream for a port or monitor; '-chardev help' lists the backends, '-chardev BACKEND,help' its keys", opt_chardev },
+
+    HEADING("Kernel and firmware"),
+    { "bios", "boot.firmware", "FILE", "firmware instead of the built-in SeaBIOS", NULL },
+    { "kernel", "boot.kernel", "FILE", "a Linux, PVH or multiboot kernel to start directly", NULL },
+    { "append", "boot.append", "TEXT", "the kernel's command line", NULL },
+    { "initrd", "boot.initrd", "FILE", "the kernel's initial RAM disk, or its multiboot modules", NULL },
+    { "L", "firmware-path[]", "DIRECTORY", "where firmware is looked for first; '-L help' lists the places", opt_firmware_path },
+
+    HEADING("Debug and expert options"),
+    { "fw_cfg", "fw_cfg[]", "[name=]NAME,file=FILE|string=TEXT", "a file for the guest, by the fw_cfg device", opt_fw_cfg },
+    { "serial", "serials[]", "STREAM",
+      "a serial port on STREAM: none, null, stdio, mon:stdio, pty, file:PATH, pipe:PATH,\n"
+      "unix:PATH[,server=on][,wait=off], tcp:HOST:PORT[,server=on][,wait=off], chardev:ID; up to four times", opt_serial },
+    { "parallel", NULL, "none", "no parallel port", opt_parallel },
+    { "monitor", "monitors[]", "none", "no monitor", opt_monitor },
+    { "debugcon", "debugcon", "STREAM", "a debug console at port e9h on STREAM, written as for -serial", opt_debugcon },
+    { "pidfile", "pidfile", "FILE", "write the process id to FILE, lock it, and remove it at the end", NULL },
+    { "S", "run.paused", NULL, "start with the processors stopped", NULL },
+    { "overcommit", "overcommit", "[mem-lock=on|off][,cpu-pm=on|off]", "keep guest memory in RAM; let the guest idle the processor itself", opt_overcommit },
+    { "d", "log", "ITEM,...", "log these items; '-d help' lists them", opt_log },
+    { "D", "log-file", "FILE", "where the log goes (default: standard error)", NULL },
+    { "no-reboot", "run.no-reboot", NULL, "end where the guest would reboot", NULL },
+    { "no-shutdown", "run.no-shutdown", NULL, "stop where the guest would power off", NULL },
+    { "action", "action", "reboot=reset|shutdown | shutdown=poweroff|pause | panic=pause|shutdown|exit-failure|none | watchdog=...",
+      "what follows when the guest does that", opt_action },
+    { "daemonize", "daemonize", NULL, "go to the background once the machine is built", NULL },
+    { "rtc", "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm][,driftfix=none|slew]", "the real-time clock", opt_rtc },
+    { "echr", NULL, "CODE", "escape key of the terminal instead of Ctrl-A: a character code", opt_echr },
+    { "nodefaults", "nodefaults", NULL, "no device that was not asked for", NULL },
+    { "no-user-config", NULL, NULL, "accepted: there are no configuration files that nobody asked for", opt_nothing },
+    { "readconfig", NULL, "FILE", "read options from FILE: [drive], [device \"ID\"], ... with KEY = \"VALUE\" lines", opt_readconfig },
+    { "runas", "runas", "USER | UID:GID", "become this user once the machine is built", opt_runas },
+    { "sandbox", "sandbox", "on|off[,obsolete=allow|deny][,elevateprivileges=allow|deny|children][,spawn=allow|deny][,resourcecontrol=allow|deny]",
+      "allow only the system calls that a running guest needs", opt_sandbox },
+    { "msg", "msg", "[timestamp=on|off][,guest-name=on|off]", "what goes before messages", opt_msg },
+    { "trace", "trace[]", "[[enable=]PATTERN][,events=FILE][,file=FILE]", "trace points to record; '-trace help' lists them", opt_trace },
+    { "qtest", "qtest", "STREAM", "a test session on STREAM, written as for -serial", opt_qtest },
+    { "qtest-log", "qtest-log", "FILE", "record of the test session", NULL },
+
+    HEADING("Roost's own"),
+    { "run-timeout", "timeout", "SECONDS", "end with status 124 when the guest still runs after that time", opt_run_timeout },
+    { "print-config", NULL, NULL, "print the configuration that the options make, and end", opt_print_config },
+    { NULL } };
+
+static bool is_end(const Option *option)
+{
+    return !option->name && !option->help;
+}
+
+const Option *option_find(const char *name)
+{
+    for (const Option *option = run_options; !is_end(option); option++) {
+        if (option->name && strcmp(option->name, name) == 0) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+bool option_apply(Config *config, const Option *option, const char *text, GError **err)
+{
+    if (!option->apply) {
+        Value *value = text ? value_new_string(text) : value_new_bool(true);
+        return value_path_set(config->tree, option->path, value, err);
+    }
+    if (!option->apply(config, option, text, err)) {
+        g_prefix_error(err, "-%s%s%s: ", option->name, text ? " " : "", text ? text : "");
+        return false;
+    }
+    return true;
+}
+
+void options_print_help(void)
+{
+    printf("usage: roost [run] [options] [disk image]\n"
+           "       roost help [options|devices|machines|chardevs|cpus]\n\n"
+           "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
+    for (const Option *option = run_options; !is_end(option); option++) {
+        if (!option->name) {
+            printf("\n%s:\n", option->help);
+            continue;
+        }
+        g_auto(GStrv) lines = g_strsplit(option->help, "\n", -1);
+        g_autofree char *spelling = g_strdup_printf("-%s %s", option->name, option->argument ? option->argument : "");
+        bool fits = strlen(spelling) < 16;
+        printf("%-15s%s%s\n", spelling, fits ? " " : "\n                ", lines[0]);
+        for (char **line = lines + 1; *line; line++) {
+            printf("                %s\n", *line);
+        }
+    }
+    printf("\nThe exit status says how it ended: 0 the guest powered off, 1 the command line could not be carried out; "
+           "docs/exit-status.md lists all.\n");
+}
+
+void options_print_table(void)
+{
+    for (const Option *option = run_options; !is_end(option); option++) {
+        if (option->name) {
+            printf("-%s\t%s\t%s\n", option->name, option->argument ? option->argument : "", option->path ? option->path : "");
+        }
+    }
+}
+
+Value *config_object(Config *config, const char *name)
+{
+    if (!value_get(config->tree, name)) {
+        value_set(config->tree, name, value_new_object());
+    }
+    return value_get(config->tree, name);
+}
+
+Value *config_list(Config *config, const char *name)
+{
+    if (!value_get(config->tree, name)) {
+        value_set(config->tree, name, value_new_list());
+    }
+    return value_get(config->tree, name);
+}
+
+bool config_show(Config *config)
+{
+    config->shown = true;
+    return true;
+}
+
+void config_clear(Config *config)
+{
+    value_unref(config->tree);
+    config->tree = NULL;
+}
+
+/* "-m", "--m" or a bare word. */
+static bool read_one(Config *config, char **argv, int *at, GError **err)
+{
+    const char *word = argv[*at];
+
+    if (word[0] != '-' || word[1] == '\0') {
+        return drive_image(config, word, err);
+    }
+    const char *name = word + (word[1] == '-' ? 2 : 1);
+    const Option *option = option_find(name);
+    if (!option) {
+        option_unknown(name, err);
+        return false;
+    }
+    const char *text = NULL;
+    if (option->argument) {
+        text = argv[*at + 1];
+        if (!text) {
+            return fail(err, EINVAL, "-%s: an argument is missing: %s", name, option->argument);
+        }
+        ++*at;
+    }
+    return option_apply(config, option, text, err);
+}
+
+bool config_read(Config *config, int argc, char **argv, GError **err)
+{
+    config->tree = value_new_object();
+    for (int at = 0; at < argc && !config->shown; at++) {
+        if (!read_one(config, argv, &at, err)) {
+            return false;
+        }
+    }
+    return config->shown || config_finish(config, err);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run.c - a run in its stages, from the configuration to the exit status
+ *
+ * Tests    tests/cli/process.py, tests/guest
+ */
+#include "cli/run.h"
+#include "base/char/chardev.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/timer.h"
+#include "cli/monitor-slot.h"
+#include "hw/core/exit-status.h"
+#include "hw/machine/firmware.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+enum { SENTENCE_MOST = 1500 };
+
+typedef struct Run {
+    const Value *tree;
+    Config *config;
+    Machine *machine;
+    GPtrArray *chardevs;
+    Timer timeout;
+} Run;
+
+void complain(const GError *err)
+{
+    report_error("%.*s", SENTENCE_MOST, err ? err->message : "it failed, and nothing said why");
+}
+
+/* Messages, log, name: how the process shows itself. */
+static bool prepare_process(Run *run, GError **err)
+{
+    const Value *msg = value_get(run->tree, "msg"), *trace = value_get(run->tree, "trace"), *paths = value_get(run->tree, "firmware-path");
+    const char *log_file = value_get_string(run->tree, "log-file", NULL);
+    const char *process = value_get_string(value_get(run->tree, "run"), "process", NULL);
+
+    report_style(value_get_bool(msg, "timestamp", false),
+                 value_get_bool(msg, "guest-name", false) ? value_get_string(run->tree, "name", NULL) : NULL);
+    for (size_t i = 0; i < value_length(trace); i++) {
+        log_file = value_get_string(value_at(trace, i), "file", log_file);
+    }
+    for (size_t i = 0; i < value_length(paths); i++) {
+        firmware_add_folder(value_string(value_at(paths, i)));
+    }
+    if (process) {
+        prctl(PR_SET_NAME, process);
+    }
+    return !log_file || log_set_file(log_file, err);
+}
+
+/* What a daemon lacks cannot be a stream. */
+static bool go_to_background(Run *run, GError **err)
+{
+    const Value *chardevs = value_get(run->tree, "chardevs");
+
+    if (!value_get_bool(run->tree, "daemonize", false)) {
+        return true;
+    }
+    for (size_t i = 0; i < value_length(chardevs); i++) {
+        const Value *chardev = value_at(chardevs, i);
+        if (strcmp(value_get_string(chardev, "backend", ""), "stdio") == 0) {
+            return fail(err, EINVAL, "-daemonize: '%s' is on standard input and output, which a process in the background has not; "
+                        "use -display none instead of -nographic, and -serial file:PATH, say", value_get_string(chardev, "id", ""));
+        }
+    }
+    return daemonize_fork(err);
+}
+
+static bool write_pidfile(Run *run, GError **err)
+{
+    const char *path = value_get_string(run->tree, "pidfile", NULL);
+
+    return !path || pidfile_write(path, err);
+}
+
+static bool begin_loop(Run *run, GError **err)
+{
+    (void)run;
+    (void)err;
+    loop_init();
+    clocks_attach();
+    return true;
+}
+
+static bool open_chardevs(Run *run, GError **err)
+{
+    const Value *list = value_get(run->tree, "chardevs");
+
+    for (size_t i = 0; i < value_length(list); i++) {
+        Chardev *chardev = chardev_new(value_at(list, i), err);
+        if (!chardev) {
+            return false;
+        }
+        g_ptr_array_add(run->chardevs, chardev);
+    }
+    signals_block();                       /* from here on the main loop hears them; a wait for a peer could be broken off */
+    return true;
+}
+
+static bool processor_has_virtualization(void)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL)) {
+        return false;
+    }
+    const char *flags = strstr(text, "\nflags");
+    g_autofree char *line = flags ? g_strndup(flags + 1, strcspn(flags + 1, "\n")) : g_strdup("");
+    g_auto(GStrv) words = g_strsplit(line, " ", -1);
+    return g_strv_contains((const char *const *)words, "vmx") || g_strv_contains((const char *const *)words, "svm");
+}
+
+/* Nobody chose: say in one line what runs the guest, and why not something faster. */
+static bool choose_accel(Run *run, GError **err)
+{
+    g_autofree char *why = NULL;
+    bool empty_machine = strcmp(value_get_string(value_get(run->tree, "machine"), "type", "pc"), "none") == 0;
+
+    (void)err;
+    if (value_length(value_get(run->tree, "accel"))) {
+        return true;
+    }
+    bool virtualization = processor_has_virtualization();
+    bool kvm = virtualization && accel_usable("kvm", &why);
+    Value *item = value_new_object(), *machine = value_get(run->tree, "machine"), *irqchip = value_get(machine, "kernel-irqchip");
+    value_set(item, "name", value_new_string(kvm ? "kvm" : "tcg"));
+    if (irqchip) {
+        if (kvm) {
+            value_set(item, "kernel-irqchip", value_ref(irqchip));
+        }
+        value_remove(machine, "kernel-irqchip");
+    }
+    value_append(config_list(run->config, "accel"), item);
+    if (!empty_machine) {
+        report_info(kvm ? "KVM runs the guest%s%s" : "the software CPU runs the guest: %s%s", kvm ? "" : why ? why :
+                    "the processor has neither vmx nor svm", kvm ? "" : "; -accel kvm or -accel tcg chooses");
+    }
+    return true;
+}
+
+static bool lock_memory(Run *run, GError **err)
+{
+    if (value_get_bool(value_get(run->tree, "overcommit"), "mem-lock", false) && mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+        return fail(err, errno, "-overcommit mem-lock=on: %s; raise the limit (ulimit -l)", g_strerror(errno));
+    }
+    return true;
+}
+
+static bool open_monitor_slots(Run *run, GError **err)
+{
+    return monitor_slots_open(value_get(run->tree, "monitors"), err);
+}
+
+static bool build_machine(Run *run, GError **err)
+{
+    run->machine = machine_build(run->tree, err);
+    return run->machine != NULL;
+}
+
+static void quit_key(void *opaque)
+{
+    machine_request_shutdown(opaque, CAUSE_HOST_UI);
+}
+
+static void time_is_up(void *opaque)
+{
+    Run *run = opaque;
+    Chardev *console = chardev_find("serial0");
+    g_autofree char *line = console ? chardev_last_line(console) : g_strdup("");
+    double seconds = 0;
+
+    value_to_double(value_get(run->tree, "timeout"), &seconds);
+    report_error("the guest still runs after %g s (-run-timeout)%s%s", seconds, *line ? "; its last console line: " : "", line);
+    machine_request_exit(run->machine, EXIT_STATUS_TIMEOUT);
+}
+
+static bool listen_to_people(Run *run, GError **err)
+{
+    double seconds = 0;
+
+    chardev_on_quit(quit_key, run->machine);
+    if (value_to_double(value_get(run->tree, "timeout"), &seconds)) {
+        timer_init(&run->timeout, CLOCK_STEADY, time_is_up, run);
+        timer_arm(&run->timeout, clock_now(CLOCK_STEADY) + (int64_t)(seconds * (double)NS_PER_SECOND));
+    }
+    return signals_to_loop(run->machine, err);
+}
+
+static bool give_up_privileges(Run *run, GError **err)
+{
+    return runas_become(value_get(run->tree, "runas"), err) && sandbox_enter(value_get(run->tree, "sandbox"), err);
+}
+
+static bool tell_parent(Run *run, GError **err)
+{
+    return !value_get_bool(run->tree, "daemonize", false) || daemonize_done(err);
+}
+
+static bool start(Run *run, GError **err)
+{
+    (void)err;
+    if (!value_get_bool(value_get(run->tree, "run"), "paused", false)) {
+        machine_start(run->machine);
+    }
+    return true;
+}
+
+/* What must go right before the loop runs, in order. */
+static bool (*const stages[])(Run *run, GError **err) = {
+    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, choose_accel, lock_memory, open_monitor_slots,
+    build_machine, listen_to_people, give_up_privileges, tell_parent, start,
+};
+
+static void clean_up(Run *run)
+{
+    if (run->machine) {
+        machine_free(run->machine);
+    }
+    for (guint i = run->chardevs->len; i-- > 0;) {
+        chardev_unref(run->chardevs->pdata[i]);
+    }
+    g_ptr_array_free(run->chardevs, TRUE);
+    pidfile_remove();
+}
+
+int run(Config *config)
+{
+    Run this = { .tree = config->tree, .config = config, .chardevs = g_ptr_array_new() };
+    g_autoptr(GError) err = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(stages); i++) {
+        if (!stages[i](&this, &err)) {
+            complain(err);
+            clean_up(&this);
+            return EXIT_STATUS_USAGE;
+        }
+    }
+    loop_run();
+    int status = this.machine->exit_status;
+    clean_up(&this);
+    return status;
+}
