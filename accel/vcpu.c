@@ -294,12 +294,17 @@ static bool all_quiet(const Accel *accel)
     return true;
 }
 
-void accel_pause(Accel *accel)
+void accel_stop_soon(Accel *accel)
 {
     set_flag(&accel->paused, true);
     for (guint i = 0; i < accel->threads->len; i++) {
         poke(g_ptr_array_index(accel->threads, i));
     }
+}
+
+void accel_pause(Accel *accel)
+{
+    accel_stop_soon(accel);
     pthread_mutex_lock(&accel->mutex);
     bool quiet = all_quiet(accel);
     pthread_mutex_unlock(&accel->mutex);
@@ -322,6 +327,9 @@ void accel_pause(Accel *accel)
 
 void accel_resume(Accel *accel)
 {
+    if (accel->ops->resuming) {
+        accel_pause(accel);                /* after accel_stop_soon() some may still be on their way out */
+    }
     for (guint i = 0; accel->ops->resuming && i < accel->cpus->len; i++) {
         accel->ops->resuming(g_ptr_array_index(accel->cpus, i));
     }
