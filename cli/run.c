@@ -12,6 +12,7 @@
 #include "cli/monitor-slot.h"
 #include "hw/core/exit-status.h"
 #include "hw/machine/firmware.h"
+#include "monitor/qtest.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,7 @@ typedef struct Run {
     Config *config;
     Machine *machine;
     GPtrArray *chardevs;
+    Qtest *qtest;
     Timer timeout;
 } Run;
 
@@ -186,10 +188,20 @@ static bool listen_to_people(Run *run, GError **err)
 
     chardev_on_quit(quit_key, run->machine);
     if (value_to_double(value_get(run->tree, "timeout"), &seconds)) {
-        timer_init(&run->timeout, CLOCK_STEADY, time_is_up, run);
         timer_arm(&run->timeout, clock_now(CLOCK_STEADY) + (int64_t)(seconds * (double)NS_PER_SECOND));
     }
     return signals_to_loop(run->machine, err);
+}
+
+static bool open_test_session(Run *run, GError **err)
+{
+    const char *id = value_get_string(run->tree, "qtest", NULL);
+    Chardev *chardev = id ? chardev_find(id) : NULL;
+
+    if (chardev) {
+        run->qtest = qtest_start(run->machine, chardev, value_get_string(run->tree, "qtest-log", NULL), err);
+    }
+    return !chardev || run->qtest;
 }
 
 static bool give_up_privileges(Run *run, GError **err)
@@ -214,11 +226,13 @@ static bool start(Run *run, GError **err)
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
     prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, choose_accel, lock_memory, open_monitor_slots,
-    build_machine, listen_to_people, give_up_privileges, tell_parent, start,
+    build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
 };
 
 static void clean_up(Run *run)
 {
+    timer_cancel(&run->timeout);
+    qtest_stop(run->qtest);
     if (run->machine) {
         machine_free(run->machine);
     }
@@ -232,6 +246,8 @@ static void clean_up(Run *run)
 int run(Config *config)
 {
     Run this = { .tree = config->tree, .config = config, .chardevs = g_ptr_array_new() };
+
+    timer_init(&this.timeout, CLOCK_STEADY, time_is_up, &this);
     g_autoptr(GError) err = NULL;
 
     for (size_t i = 0; i < G_N_ELEMENTS(stages); i++) {
