@@ -59,6 +59,7 @@ typedef struct AccelOps {
 
     /* CPU paused, machine lock held; called on the thread that asks. */
     void (*resuming)(Cpu *cpu);            /* just before it may run again (may be NULL) */
+    void (*paused)(Accel *accel);          /* all have come to stand (may be NULL) */
     void (*reset)(Cpu *cpu);
     void (*get_state)(Cpu *cpu, CpuState *state);
     bool (*set_state)(Cpu *cpu, const CpuState *state, GError **err);
@@ -86,6 +87,7 @@ struct Accel {
     pthread_mutex_t mutex;                 /* of all thread states below; taken last, nothing is called under it but has_work */
     pthread_cond_t quiet;                  /* a thread left guest code, or finished work */
     bool paused;                           /* wanted by accel_pause; atomic */
+    bool settled;                          /* all have come to stand since; machine lock */
     bool ending;
 };
 

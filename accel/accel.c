@@ -96,7 +96,11 @@ static Accel *open_default(Accel *shell, GError **err)
     if (!host_has_virtualization()) {
         why = g_strdup("this host's processor offers no virtualization");
     } else if (accel_usable("kvm", &why)) {
-        return try_open("kvm", NULL, shell, err);
+        g_autoptr(GError) local = NULL;
+        if (try_open("kvm", NULL, shell, &local)) {
+            return shell;
+        }
+        why = g_strdup(local->message);
     }
     if (find_ops("tcg")) {
         report_info("%s; the software CPU runs the guest", why);
@@ -134,7 +138,7 @@ Accel *accel_new_with(const AccelOps *ops, AddressSpace *memory, AddressSpace *p
     if (host) {
         accel->host = *host;
     }
-    accel->paused = true;
+    accel->paused = accel->settled = true;
     accel->cpus = g_ptr_array_new();
     accel->threads = g_ptr_array_new();
     pthread_mutex_init(&accel->mutex, NULL);

@@ -302,9 +302,8 @@ void accel_stop_soon(Accel *accel)
     }
 }
 
-void accel_pause(Accel *accel)
+static void wait_until_quiet(Accel *accel)
 {
-    accel_stop_soon(accel);
     pthread_mutex_lock(&accel->mutex);
     bool quiet = all_quiet(accel);
     pthread_mutex_unlock(&accel->mutex);
@@ -325,11 +324,25 @@ void accel_pause(Accel *accel)
     }
 }
 
+void accel_pause(Accel *accel)
+{
+    accel_stop_soon(accel);
+    wait_until_quiet(accel);
+    if (!accel->settled) {
+        accel->settled = true;
+        if (accel->ops->paused) {
+            accel->ops->paused(accel);
+        }
+    }
+}
+
 void accel_resume(Accel *accel)
 {
-    if (accel->ops->resuming) {
-        accel_pause(accel);                /* after accel_stop_soon() some may still be on their way out */
+    if (!flag(&accel->paused)) {
+        return;
     }
+    accel_pause(accel);                    /* after accel_stop_soon() some may still be on their way out */
+    accel->settled = false;
     for (guint i = 0; accel->ops->resuming && i < accel->cpus->len; i++) {
         accel->ops->resuming(g_ptr_array_index(accel->cpus, i));
     }

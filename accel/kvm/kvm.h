@@ -19,3 +19,5 @@ void kvm_send_msi(Accel *accel, uint64_t address, uint32_t data);
 /* A GSI that an eventfd raises. msi route when address != 0. Returns the GSI or -errno. */
 int kvm_add_irqfd(Accel *accel, int fd, int resample_fd, int gsi, uint64_t address, uint32_t data);
 void kvm_remove_irqfd(Accel *accel, int fd, int gsi);
+/* Split irqchip: what IOAPIC pin (0 to 23) would send, so that the kernel tells of its end of interrupt; data 0: nothing. */
+void kvm_set_ioapic_route(Accel *accel, int pin, uint64_t address, uint32_t data);
