@@ -70,17 +70,22 @@ void fpu_report_pending(SoftCpu *cpu, const Insn *insn)
     cpu->ferr = true;
 }
 
-void fpu_enter_mmx(SoftCpu *cpu, const Insn *insn)
+void fpu_check_mmx(SoftCpu *cpu, const Insn *insn)
 {
     if (cpu->cr0 & (CR0_EM | CR0_TS)) {
         soft_raise(cpu, insn, cpu->cr0 & CR0_EM ? EXC_UD : EXC_NM);
     }
     fpu_park(cpu);
-    uint16_t status = image_u16(cpu, IMAGE_FSW);
-    if (status & ~image_u16(cpu, IMAGE_FCW) & FCW_MASKS) {
+    if (image_u16(cpu, IMAGE_FSW) & ~image_u16(cpu, IMAGE_FCW) & FCW_MASKS) {
         fpu_report_pending(cpu, insn);
     }
+}
+
+void fpu_turn_to_mmx(SoftCpu *cpu)
+{
+    uint16_t status = image_u16(cpu, IMAGE_FSW);
     unsigned top = status >> 11 & 7;
+
     if (top) {                                             /* slots are counted from TOP, MMX registers from 0 */
         uint8_t turned[8][16];
 

@@ -50,8 +50,9 @@ static inline void fpu_check_sse(SoftCpu *cpu, const Insn *insn)
 void fpu_enter_x87(SoftCpu *cpu);
 /* An unmasked x87 error waits and a waiting instruction came: #MF, or FERR# where CR0.NE is clear (then it returns). */
 void fpu_report_pending(SoftCpu *cpu, const Insn *insn);
-/* x87 parked, errors reported, registers as MMX sees them: TOP 0, all valid. */
-void fpu_enter_mmx(SoftCpu *cpu, const Insn *insn);
+/* In front of an MMX instruction; x87 is parked. Then, when nothing can fault any more: registers as MMX sees them, TOP 0, all valid. */
+void fpu_check_mmx(SoftCpu *cpu, const Insn *insn);
+void fpu_turn_to_mmx(SoftCpu *cpu);
 
 static inline void host_set_mxcsr(uint32_t value) { __asm__ volatile("ldmxcsr %0" : : "m"(value) : "memory"); }
 static inline uint32_t host_mxcsr(void) { uint32_t value; __asm__ volatile("stmxcsr %0" : "=m"(value) : : "memory"); return value; }

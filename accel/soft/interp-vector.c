@@ -41,6 +41,16 @@ static inline void check_aligned(SoftCpu *cpu, const Insn *insn, uint64_t linear
     }
 }
 
+/* A 16-byte operand that may lie anywhere for the guest (pcmpestri, sha1rnds4): hosts do not agree on the latter, so it is aligned for them. */
+static inline void *operand(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bytes)
+{
+    if (__builtin_expect(bytes == 16 && (linear & 15) != 0, 0)) {
+        mmu_read(cpu, insn, linear, cpu->bounce, bytes);
+        return cpu->bounce;
+    }
+    return vector_source(cpu, insn, linear, bytes, cpu->bounce);
+}
+
 /* ---- floating point ---------------------------------------------------------------------------------------- */
 
 /* The guest's MXCSR is not in the host's. With everything masked it moves there and stays; otherwise for this one instruction. */
@@ -97,7 +107,14 @@ static void check(SoftCpu *cpu, const Insn *insn)
         fpu_check_sse(cpu, insn);
     }
     if (touches_mmx(insn)) {
-        fpu_enter_mmx(cpu, insn);
+        fpu_check_mmx(cpu, insn);
+    }
+}
+
+static inline void turn(SoftCpu *cpu, const Insn *insn)
+{
+    if (touches_mmx(insn)) {
+        fpu_turn_to_mmx(cpu);
     }
 }
 
@@ -123,6 +140,7 @@ SOFT_HANDLER(vector_general)
     bool group = is_group(word);
     void *reg = slot(cpu, vector_reg_file(word), group ? insn->rm : insn->reg);
     if (!insn->memory) {
+        turn(cpu, insn);
         flags = run_stub(cpu, insn, reg, slot(cpu, vector_rm_file(word), insn->rm));
     } else {
         unsigned bytes = vector_memory_bytes(word, insn->prefixes & PREFIX_REX_W);
@@ -135,12 +153,15 @@ SOFT_HANDLER(vector_general)
             if (!host) {
                 mmu_probe(cpu, insn, linear, bytes, true);
             }
+            turn(cpu, insn);
             flags = run_stub(cpu, insn, reg, host ? host : (void *)cpu->bounce);
             if (!host) {
                 mmu_write(cpu, insn, linear, cpu->bounce, bytes);
             }
         } else {
-            flags = run_stub(cpu, insn, reg, vector_source(cpu, insn, linear, bytes, cpu->bounce));
+            void *source = operand(cpu, insn, linear, bytes);
+            turn(cpu, insn);
+            flags = run_stub(cpu, insn, reg, source);
         }
     }
     if (word & VECTOR_FLAGS) {
@@ -166,7 +187,7 @@ SOFT_HANDLER(vector_xmm_memory)
     if (insn->vector & VECTOR_ALIGNED) {
         check_aligned(cpu, insn, linear);
     }
-    run_stub(cpu, insn, image_xmm(cpu, insn->reg), vector_source(cpu, insn, linear, bytes, cpu->bounce));
+    run_stub(cpu, insn, image_xmm(cpu, insn->reg), operand(cpu, insn, linear, bytes));
 }
 
 /* ---- moves without the host's instruction ------------------------------------------------------------------ */
@@ -315,7 +336,8 @@ static void vector_first(SoftCpu *cpu, const Insn *insn)
 
 static void vector_emms(SoftCpu *cpu, const Insn *insn)
 {
-    fpu_enter_mmx(cpu, insn);
+    fpu_check_mmx(cpu, insn);
+    fpu_turn_to_mmx(cpu);
     cpu->xsave[IMAGE_FTW] = 0;
 }
 
@@ -330,16 +352,19 @@ static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
     if (wide) {
         fpu_check_sse(cpu, insn);
     } else {
-        fpu_enter_mmx(cpu, insn);
+        fpu_check_mmx(cpu, insn);
+    }
+    offset = insn->address_size == 8 ? offset : insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
+    uint64_t linear = soft_linear(cpu, insn, insn->prefixes & PREFIX_SEGMENT ? insn->segment : SEG_DS, offset, bytes, true);
+    mmu_probe(cpu, insn, linear, bytes, true);
+    if (!wide) {
+        fpu_turn_to_mmx(cpu);
     }
     memcpy(data, wide ? image_xmm(cpu, insn->reg) : image_st(cpu, insn->reg & 7), bytes);
     memcpy(mask, wide ? image_xmm(cpu, insn->rm) : image_st(cpu, insn->rm & 7), bytes);
     for (unsigned i = 0; i < bytes; i++) {
         any |= mask[i] & 0x80;
     }
-    offset = insn->address_size == 8 ? offset : insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
-    uint64_t linear = soft_linear(cpu, insn, insn->prefixes & PREFIX_SEGMENT ? insn->segment : SEG_DS, offset, bytes, true);
-    mmu_probe(cpu, insn, linear, bytes, true);
     if (any) {
         mmu_read(cpu, insn, linear, memory, bytes);
         for (unsigned i = 0; i < bytes; i++) {

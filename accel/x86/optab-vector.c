@@ -99,7 +99,7 @@ const OptabRow optab_vector[] = {
     V(N, 1, 0x55, "andnps", SSE, PACKED), V(P66, 1, 0x55, "andnpd", SSE2, PACKED),
     V(N, 1, 0x56, "orps", SSE, PACKED), V(P66, 1, 0x56, "orpd", SSE2, PACKED),
     V(N, 1, 0x57, "xorps", SSE, PACKED | VECTOR_CLEARS), V(P66, 1, 0x57, "xorpd", SSE2, PACKED | VECTOR_CLEARS),
-    V(N, 1, 0x2a, "cvtpi2ps", SSE, XMM_MMX | MEM(8) | W_REG | VECTOR_FP),
+    V(N, 1, 0x2a, "cvtpi2ps", SSE, XMM_MMX | MEM(8) | W_REG | VECTOR_FP | VECTOR_NO_MMX_STATE),
     V(P66, 1, 0x2a, "cvtpi2pd", SSE2, XMM_MMX | MEM(8) | W_REG | VECTOR_FP | VECTOR_NO_MMX_STATE),
     V(PF3, 1, 0x2a, "cvtsi2ss", SSE, XMM_GPR | MEM_W | W_REG | VECTOR_FP), V(PF2, 1, 0x2a, "cvtsi2sd", SSE2, XMM_GPR | MEM_W | W_REG | VECTOR_FP),
     V(N, 1, 0x2c, "cvttps2pi", SSE, MMX_XMM | MEM(8) | W_REG | VECTOR_FP),
@@ -183,9 +183,10 @@ const OptabRow optab_vector[] = {
     V(P66, 3, 0x44, "pclmulqdq", PCLMULQDQ, PACKED | IMM), V(P66, 2, 0xdb, "aesimc", AES, PACKED), V(P66, 2, 0xdc, "aesenc", AES, PACKED),
     V(P66, 2, 0xdd, "aesenclast", AES, PACKED), V(P66, 2, 0xde, "aesdec", AES, PACKED), V(P66, 2, 0xdf, "aesdeclast", AES, PACKED),
     V(P66, 3, 0xdf, "aeskeygenassist", AES, PACKED | IMM),
-    V(N, 2, 0xc8, "sha1nexte", SHA, PACKED), V(N, 2, 0xc9, "sha1msg1", SHA, PACKED), V(N, 2, 0xca, "sha1msg2", SHA, PACKED),
-    V(N, 2, 0xcb, "sha256rnds2", SHA, PACKED | VECTOR_XMM0), V(N, 2, 0xcc, "sha256msg1", SHA, PACKED), V(N, 2, 0xcd, "sha256msg2", SHA, PACKED),
-    V(N, 3, 0xcc, "sha1rnds4", SHA, PACKED | IMM),
+    /* processors let SHA operands lie anywhere, whatever the manuals say */
+    V(N, 2, 0xc8, "sha1nexte", SHA, SCALAR(16)), V(N, 2, 0xc9, "sha1msg1", SHA, SCALAR(16)), V(N, 2, 0xca, "sha1msg2", SHA, SCALAR(16)),
+    V(N, 2, 0xcb, "sha256rnds2", SHA, SCALAR(16) | VECTOR_XMM0), V(N, 2, 0xcc, "sha256msg1", SHA, SCALAR(16)), V(N, 2, 0xcd, "sha256msg2", SHA, SCALAR(16)),
+    V(N, 3, 0xcc, "sha1rnds4", SHA, SCALAR(16) | IMM),
 
     /* state and hints */
     OTHER(N, 0x77, 0, MOD_ANY, "emms", OP_EMMS, MMX, ROW_NO_MODRM),
@@ -197,7 +198,7 @@ const OptabRow optab_vector[] = {
     OTHER(N, 0xae, EXT(5), MOD_REGISTER, "lfence", OP_FENCE, SSE2, 0), OTHER(N, 0xae, EXT(6), MOD_REGISTER, "mfence", OP_FENCE, SSE2, 0),
     OTHER(N, 0xae, EXT(7), MOD_REGISTER, "sfence", OP_FENCE, SSE, 0),
     OTHER(N, 0xae, EXT(7), MOD_MEMORY, "clflush", OP_CLFLUSH, CLFLUSH, 0), OTHER(P66, 0xae, EXT(7), MOD_MEMORY, "clflushopt", OP_CLFLUSH, CLFLUSHOPT, 0),
-    { .name = "prefetch", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x0d, .feature = FEATURE_3DNOWPREFETCH, .vector = VECTOR_UNCHECKED },
+    { .name = "prefetch", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x0d, .mod = MOD_MEMORY, .feature = FEATURE_3DNOWPREFETCH, .vector = VECTOR_UNCHECKED },
 
     /* x87 with a memory operand */
 #define X87M(opcode_, extension_, name_, op_, size_)                                                               \
