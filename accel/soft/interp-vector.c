@@ -45,6 +45,7 @@ static inline void check_aligned(SoftCpu *cpu, const Insn *insn, uint64_t linear
 static inline void *operand(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bytes)
 {
     if (__builtin_expect(bytes == 16 && (linear & 15) != 0, 0)) {
+        vector_check_alignment(cpu, insn, linear, bytes);
         mmu_read(cpu, insn, linear, cpu->bounce, bytes);
         return cpu->bounce;
     }
@@ -149,10 +150,7 @@ SOFT_HANDLER(vector_general)
             check_aligned(cpu, insn, linear);
         }
         if (word & VECTOR_WRITES_RM) {
-            void *host = mmu_host(cpu, insn, linear, bytes, true);
-            if (!host) {
-                mmu_probe(cpu, insn, linear, bytes, true);
-            }
+            void *host = vector_destination(cpu, insn, linear, bytes);
             turn(cpu, insn);
             flags = run_stub(cpu, insn, reg, host ? host : (void *)cpu->bounce);
             if (!host) {
@@ -222,7 +220,7 @@ SOFT_HANDLER(move16_store)
     if (insn->vector & VECTOR_ALIGNED) {
         check_aligned(cpu, insn, linear);
     }
-    void *host = vector_destination(cpu, linear, 16);
+    void *host = vector_destination(cpu, insn, linear, 16);
     if (__builtin_expect(host != NULL, 1)) {
         memcpy(host, image_xmm(cpu, insn->reg), 16);
     } else {
@@ -353,13 +351,12 @@ static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
         fpu_check_sse(cpu, insn);
     } else {
         fpu_check_mmx(cpu, insn);
+        fpu_turn_to_mmx(cpu);                              /* this one does so even when the store faults */
     }
     offset = insn->address_size == 8 ? offset : insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
     uint64_t linear = soft_linear(cpu, insn, insn->prefixes & PREFIX_SEGMENT ? insn->segment : SEG_DS, offset, bytes, true);
+    vector_check_alignment(cpu, insn, linear, bytes);
     mmu_probe(cpu, insn, linear, bytes, true);
-    if (!wide) {
-        fpu_turn_to_mmx(cpu);
-    }
     memcpy(data, wide ? image_xmm(cpu, insn->reg) : image_st(cpu, insn->reg & 7), bytes);
     memcpy(mask, wide ? image_xmm(cpu, insn->rm) : image_st(cpu, insn->rm & 7), bytes);
     for (unsigned i = 0; i < bytes; i++) {

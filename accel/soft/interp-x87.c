@@ -132,13 +132,12 @@ static inline void store(SoftCpu *cpu, const Insn *insn, unsigned size)
     enter(cpu, insn);
     wait_here(cpu, insn);
     uint64_t linear = soft_address(cpu, insn, size, true);
-    void *host = vector_destination(cpu, linear, size);
+    void *host = vector_destination(cpu, insn, linear, size);
     if (__builtin_expect(host != NULL, 1)) {
         run_stub(cpu, insn, host, 0);
         leave(cpu);
         return;
     }
-    mmu_probe(cpu, insn, linear, size, true);
     run_stub(cpu, insn, cpu->bounce, 0);
     leave(cpu);
     /* An unmasked error other than precision leaves the destination alone. */
@@ -250,6 +249,7 @@ static void x87_fnstenv(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     uint64_t linear = soft_address(cpu, insn, bytes, true);
+    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
     mmu_probe(cpu, insn, linear, bytes, true);
     __asm__ volatile("fnstenv %0" : "=m"(environment) : : "memory");
     environment.control &= 0xffff, environment.status &= 0xffff, environment.tags &= 0xffff;
@@ -265,7 +265,9 @@ static void x87_fldenv(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     wait_here(cpu, insn);
-    mmu_read(cpu, insn, soft_address(cpu, insn, bytes, false), in, bytes);
+    uint64_t linear = soft_address(cpu, insn, bytes, false);
+    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    mmu_read(cpu, insn, linear, in, bytes);
     unpack(insn, in, &environment);
     __asm__ volatile("fnclex\n\tfldenv %0" : : "m"(environment) : "memory");
     look_again(cpu);
@@ -279,6 +281,7 @@ static void x87_fnsave(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     uint64_t linear = soft_address(cpu, insn, bytes, true);
+    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
     mmu_probe(cpu, insn, linear, bytes, true);
     __asm__ volatile("fnsave %0" : "=m"(state) : : "memory");
     Environment environment = state.environment;
@@ -298,7 +301,9 @@ static void x87_frstor(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     wait_here(cpu, insn);
-    mmu_read(cpu, insn, soft_address(cpu, insn, bytes, false), in, bytes);
+    uint64_t linear = soft_address(cpu, insn, bytes, false);
+    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    mmu_read(cpu, insn, linear, in, bytes);
     unpack(insn, in, &environment);
     state.environment = environment;
     memcpy(state.st, in + (bytes - 80), sizeof state.st);

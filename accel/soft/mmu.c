@@ -140,7 +140,7 @@ static void lookup(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned mod
 /* What every access needs a look at, while the never-filled table is the current one. */
 static void check_access(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
 {
-    if (size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu)) {
+    if (size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu) && is_canonical(linear)) {
         soft_raise_error(cpu, insn, EXC_AC, 0);
     }
     if (cpu->sys.watching) {
@@ -316,7 +316,7 @@ void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, b
     uint64_t left = size;
     Page page;
 
-    if (is_checked(cpu) && size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu)) {
+    if (is_checked(cpu) && size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu) && is_canonical(linear)) {
         soft_raise_error(cpu, insn, EXC_AC, 0);
     }
     lookup(cpu, insn, linear, mode, write, &page);

@@ -7,6 +7,16 @@
 
 static inline const TlbEntry *vector_tlb(const SoftCpu *cpu, uint64_t linear) { return &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)]; }
 
+/* #AC of EFLAGS.AC. size is a power of two, or 10: those lie like 8. While it is armed no access finds a TLB entry. */
+static inline void vector_check_alignment(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
+{
+    bool canonical = (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
+
+    if (mmu_alignment_checked(cpu) && canonical && linear & ((size == 10 ? 8 : size) - 1)) {
+        soft_raise_error(cpu, insn, EXC_AC, 0);
+    }
+}
+
 /* Where to read size bytes from: guest memory itself, or bounce filled with a copy. Raises #PF. */
 static inline void *vector_source(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, void *bounce)
 {
@@ -15,16 +25,22 @@ static inline void *vector_source(SoftCpu *cpu, const Insn *insn, uint64_t linea
     if (__builtin_expect(((linear + size - 1) & ~UINT64_C(0xfff)) == entry->read, 1)) {
         return (void *)(linear + (uint64_t)entry->delta);
     }
+    vector_check_alignment(cpu, insn, linear, size);
     mmu_read(cpu, insn, linear, bounce, size);
     return bounce;
 }
 
-/* Guest memory itself when the fast path allows writing there; NULL: use mmu_host or mmu_write. */
-static inline void *vector_destination(SoftCpu *cpu, uint64_t linear, unsigned size)
+/* Guest memory itself when the fast path allows writing there. NULL: it can be written by mmu_write, nothing will raise. */
+static inline void *vector_destination(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
 {
     const TlbEntry *entry = vector_tlb(cpu, linear);
 
-    return ((linear + size - 1) & ~UINT64_C(0xfff)) == entry->write ? (void *)(linear + (uint64_t)entry->delta) : NULL;
+    if (__builtin_expect(((linear + size - 1) & ~UINT64_C(0xfff)) == entry->write, 1)) {
+        return (void *)(linear + (uint64_t)entry->delta);
+    }
+    vector_check_alignment(cpu, insn, linear, size);
+    mmu_probe(cpu, insn, linear, size, true);
+    return NULL;
 }
 
 /* xsave.c: the handlers that vector_handlers[] lists. */

@@ -26,6 +26,9 @@ static uint64_t aligned_operand(SoftCpu *cpu, const Insn *insn, unsigned bytes, 
 {
     uint64_t linear = soft_address(cpu, insn, bytes, write);
 
+    if (alignment == 16) {
+        vector_check_alignment(cpu, insn, linear, 16);     /* FXSAVE: #AC comes first where it is armed */
+    }
     if (linear & (alignment - 1)) {
         refuse_gp(cpu, insn);
     }
