@@ -30,6 +30,7 @@ typedef struct I440fxHost {
     Device device;
     PciHost host;
     Region pci_memory;
+    Region nobody;                         /* behind what else is in PCI memory from A0000h to FFFFFh: RAM must not shine through */
     Region below, above;                   /* views of the machine's RAM */
     uint64_t max_below_4g, ram_below, ram_above;
 } I440fxHost;
@@ -227,6 +228,8 @@ static void split_ram(I440fxHost *host)
     host->ram_above = size - host->ram_below;
 }
 
+static const RegionOps nobody_ops = { .widths = WIDTH_ANY };
+
 static bool i440fx_host_realize(Device *device, GError **err)
 {
     I440fxHost *host = (I440fxHost *)device;
@@ -238,7 +241,9 @@ static bool i440fx_host_realize(Device *device, GError **err)
     }
     split_ram(host);
     region_init_container(&host->pci_memory, "pci", UINT64_MAX);
+    region_init_io(&host->nobody, &nobody_ops, host, "pci-master-abort", 0x60000);
     region_begin();
+    region_add(&host->pci_memory, 0xa0000, &host->nobody, -1);
     region_add(&machine->memory_root, 0, &host->pci_memory, -1);
     if (host->ram_below) {
         region_init_alias(&host->below, "ram-below-4g", &machine->ram, 0, host->ram_below);
@@ -260,6 +265,7 @@ static void i440fx_host_unrealize(Device *device)
     region_begin();
     pci_host_destroy(&host->host);
     region_remove(&host->pci_memory);
+    region_remove(&host->nobody);
     if (host->ram_below) {
         region_remove(&host->below);
     }
@@ -273,6 +279,7 @@ static void i440fx_host_unrealize(Device *device)
     if (host->ram_above) {
         region_destroy(&host->above);
     }
+    region_destroy(&host->nobody);
     region_destroy(&host->pci_memory);
 }
 
