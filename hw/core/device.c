@@ -217,8 +217,7 @@ bool device_realize(Device *device, GError **err)
     return true;
 
 unparent:
-    object_ref(&device->object);
-    object_unparent(&device->object);
+    object_unparent(&device->object);      /* the maker's reference stays */
 detach:
     if (device->bus && device->bus->detach) {
         device->bus->detach(device->bus, device);
