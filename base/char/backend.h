@@ -31,6 +31,7 @@ struct Chardev {
     char *id;
     const ChardevUser *user;
     void *opaque;
+    bool begun;                            /* open() was called, so close() must be */
     bool open;                             /* somebody is there */
     bool writer_waits;                     /* a write came up short: CHARDEV_WRITABLE is owed */
     bool mux, logappend;
@@ -60,7 +61,8 @@ void mux_user_came(Chardev *chardev);      /* nothing unless it is a port of a m
 typedef struct FdStream {
     Chardev *owner;
     int in, out;                           /* -1: none */
-    bool in_socket, out_socket, may_block; /* may_block: the descriptors could not be made non-blocking */
+    bool in_socket, out_socket, may_block; /* may_block: could not be made non-blocking */
+    bool terminal;                         /* of this process: not read while in the background */
     LoopWatch *in_watch, *out_watch;
     void (*ended)(Chardev *owner);         /* end of input, or an error */
 } FdStream;

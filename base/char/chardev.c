@@ -76,7 +76,7 @@ static void chardev_finalize(Object *object)
 {
     Chardev *chardev = (Chardev *)object;
 
-    if (chardev->backend->close) {
+    if (chardev->begun && chardev->backend->close) {
         chardev->backend->close(chardev);
     }
     if (chardev->log_fd >= 0) {
@@ -167,6 +167,12 @@ static const ChardevBackend *backend_of(const Value *config, const char *id, GEr
     return backend;
 }
 
+static bool begin(Chardev *chardev, GError **err)
+{
+    chardev->begun = true;
+    return chardev->backend->open(chardev, err);
+}
+
 Chardev *chardev_new(const Value *config, GError **err)
 {
     const char *id = value_get_string(config, "id", NULL);
@@ -184,7 +190,7 @@ Chardev *chardev_new(const Value *config, GError **err)
         return NULL;
     }
     Chardev *chardev = chardev_make(backend, id);
-    if (!set_keys(chardev, config, err) || !open_log(chardev, err) || !backend->open(chardev, err)) {
+    if (!set_keys(chardev, config, err) || !open_log(chardev, err) || !begin(chardev, err)) {
         object_unref(&chardev->object);
         return NULL;
     }

@@ -57,7 +57,7 @@ static void input_ready(void *opaque, int fd, GIOCondition condition)
         }
         return;
     }
-    if (isatty(fd) && terminal_in_background(fd)) {
+    if (stream->terminal && terminal_in_background(fd)) {
         loop_watch_change(stream->in_watch, 0);
         return;
     }

@@ -169,6 +169,9 @@ static void mux_read(void *opaque, const uint8_t *data, size_t length)
     for (size_t i = 0; i < length; i++) {
         if (!mux->escaped && data[i] == escape_key) {
             mux->escaped = true;
+            if (mux->focus) {
+                deliver(mux->focus);       /* what came before a command goes to who had the keyboard then */
+            }
             continue;
         }
         bool sends = !mux->escaped || command_key(mux, data[i]);
@@ -287,6 +290,7 @@ Chardev *mux_new(Chardev *base, const char *id, GError **err)
 {
     MuxChardev *mux = (MuxChardev *)chardev_make(&mux_backend, id);
 
+    mux->chardev.begun = true;
     mux->base = base;
     mux->chardev.open = base->open;
     if (!chardev_attach(base, &mux_user, mux, err)) {

@@ -65,6 +65,7 @@ static bool stdio_open(Chardev *chardev, GError **err)
     int out = private_descriptor(STDOUT_FILENO, O_WRONLY, &may_block);
     fd_stream_begin(&stdio->stream, chardev, in, out, stdio_ended);
     stdio->stream.may_block = may_block;
+    stdio->stream.terminal = isatty(STDIN_FILENO);
     chardev->open = true;
     return true;
 }

@@ -22,7 +22,7 @@ bool terminal_in_background(int fd)
 {
     pid_t foreground = tcgetpgrp(fd);
 
-    return foreground >= 0 && foreground != getpgrp();
+    return foreground > 0 && foreground != getpgrp();
 }
 
 void terminal_resume(void)
