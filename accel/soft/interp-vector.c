@@ -34,11 +34,17 @@ static inline void *slot(SoftCpu *cpu, unsigned file, unsigned number)
 /* Shifts by an immediate: ModRM.reg belongs to the opcode, the register operand is ModRM.rm. */
 static inline bool is_group(uint32_t word) { return vector_rm_file(word) == VECTOR_NONE && (word & VECTOR_IMM8); }
 
-static inline void check_aligned(SoftCpu *cpu, const Insn *insn, uint64_t linear)
+/* Address of an operand that must be aligned: #GP(0), which comes before the segment's own #SS. */
+static inline uint64_t aligned_address(SoftCpu *cpu, const Insn *insn, bool write)
 {
+    if (insn->memory == MEMORY_ANY && ((soft_offset(cpu, insn) + cpu->segment[insn->segment].base) & 15)) {
+        soft_raise_error(cpu, insn, EXC_GP, 0);
+    }
+    uint64_t linear = soft_address(cpu, insn, 16, write);
     if (__builtin_expect((linear & 15) != 0, 0)) {
         soft_raise_error(cpu, insn, EXC_GP, 0);
     }
+    return linear;
 }
 
 /* A 16-byte operand that may lie anywhere for the guest (pcmpestri, sha1rnds4): hosts do not agree on the latter, so it is aligned for them. */
@@ -145,10 +151,8 @@ SOFT_HANDLER(vector_general)
         flags = run_stub(cpu, insn, reg, slot(cpu, vector_rm_file(word), insn->rm));
     } else {
         unsigned bytes = vector_memory_bytes(word, insn->prefixes & PREFIX_REX_W);
-        uint64_t linear = soft_address(cpu, insn, bytes, (word & VECTOR_WRITES_RM) != 0);
-        if (word & VECTOR_ALIGNED) {
-            check_aligned(cpu, insn, linear);
-        }
+        bool write = word & VECTOR_WRITES_RM;
+        uint64_t linear = word & VECTOR_ALIGNED ? aligned_address(cpu, insn, write) : soft_address(cpu, insn, bytes, write);
         if (word & VECTOR_WRITES_RM) {
             void *host = vector_destination(cpu, insn, linear, bytes);
             turn(cpu, insn);
@@ -181,10 +185,7 @@ SOFT_HANDLER(vector_xmm_memory)
     unsigned bytes = insn->vector >> 4 & 63;
 
     fpu_check_sse(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, bytes, false);
-    if (insn->vector & VECTOR_ALIGNED) {
-        check_aligned(cpu, insn, linear);
-    }
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, false) : soft_address(cpu, insn, bytes, false);
     run_stub(cpu, insn, image_xmm(cpu, insn->reg), operand(cpu, insn, linear, bytes));
 }
 
@@ -206,20 +207,14 @@ SOFT_HANDLER(move16_load)
 {
 
     fpu_check_sse(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, 16, false);
-    if (insn->vector & VECTOR_ALIGNED) {
-        check_aligned(cpu, insn, linear);
-    }
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, false) : soft_address(cpu, insn, 16, false);
     memcpy(image_xmm(cpu, insn->reg), vector_source(cpu, insn, linear, 16, cpu->bounce), 16);
 }
 
 SOFT_HANDLER(move16_store)
 {
     fpu_check_sse(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, 16, true);
-    if (insn->vector & VECTOR_ALIGNED) {
-        check_aligned(cpu, insn, linear);
-    }
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, true) : soft_address(cpu, insn, 16, true);
     void *host = vector_destination(cpu, insn, linear, 16);
     if (__builtin_expect(host != NULL, 1)) {
         memcpy(host, image_xmm(cpu, insn->reg), 16);
@@ -355,7 +350,7 @@ static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
     }
     offset = insn->address_size == 8 ? offset : insn->address_size == 4 ? (uint32_t)offset : (uint16_t)offset;
     uint64_t linear = soft_linear(cpu, insn, insn->prefixes & PREFIX_SEGMENT ? insn->segment : SEG_DS, offset, bytes, true);
-    vector_check_alignment(cpu, insn, linear, bytes);
+    vector_check_alignment(cpu, insn, linear, 8);
     mmu_probe(cpu, insn, linear, bytes, true);
     memcpy(data, wide ? image_xmm(cpu, insn->reg) : image_st(cpu, insn->reg & 7), bytes);
     memcpy(mask, wide ? image_xmm(cpu, insn->rm) : image_st(cpu, insn->rm & 7), bytes);

@@ -241,6 +241,15 @@ static void unpack(const Insn *insn, const uint8_t *in, Environment *environment
     environment->control |= 0xffff0000, environment->status |= 0xffff0000, environment->tags |= 0xffff0000;
 }
 
+/* Transferred word by word, so the first word's alignment counts before the last one's limit. */
+static uint64_t environment_address(SoftCpu *cpu, const Insn *insn, unsigned bytes, bool write)
+{
+    unsigned word = insn->size == 2 ? 2 : 4;
+
+    vector_check_alignment(cpu, insn, soft_address(cpu, insn, word, write), word);
+    return soft_address(cpu, insn, bytes, write);
+}
+
 static void x87_fnstenv(SoftCpu *cpu, const Insn *insn)
 {
     uint8_t out[28];
@@ -248,8 +257,7 @@ static void x87_fnstenv(SoftCpu *cpu, const Insn *insn)
     unsigned bytes = insn->size == 2 ? 14 : 28;
 
     enter(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, bytes, true);
-    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    uint64_t linear = environment_address(cpu, insn, bytes, true);
     mmu_probe(cpu, insn, linear, bytes, true);
     __asm__ volatile("fnstenv %0" : "=m"(environment) : : "memory");
     environment.control &= 0xffff, environment.status &= 0xffff, environment.tags &= 0xffff;
@@ -265,8 +273,7 @@ static void x87_fldenv(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     wait_here(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, bytes, false);
-    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    uint64_t linear = environment_address(cpu, insn, bytes, false);
     mmu_read(cpu, insn, linear, in, bytes);
     unpack(insn, in, &environment);
     __asm__ volatile("fnclex\n\tfldenv %0" : : "m"(environment) : "memory");
@@ -280,8 +287,7 @@ static void x87_fnsave(SoftCpu *cpu, const Insn *insn)
     unsigned bytes = insn->size == 2 ? 94 : 108;
 
     enter(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, bytes, true);
-    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    uint64_t linear = environment_address(cpu, insn, bytes, true);
     mmu_probe(cpu, insn, linear, bytes, true);
     __asm__ volatile("fnsave %0" : "=m"(state) : : "memory");
     Environment environment = state.environment;
@@ -301,8 +307,7 @@ static void x87_frstor(SoftCpu *cpu, const Insn *insn)
 
     enter(cpu, insn);
     wait_here(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, bytes, false);
-    vector_check_alignment(cpu, insn, linear, insn->size == 2 ? 2 : 4);
+    uint64_t linear = environment_address(cpu, insn, bytes, false);
     mmu_read(cpu, insn, linear, in, bytes);
     unpack(insn, in, &environment);
     state.environment = environment;

@@ -22,17 +22,19 @@ static unsigned xmm_bytes(const SoftCpu *cpu) { return cpu->code_size == 8 ? 256
 
 static void refuse_gp(SoftCpu *cpu, const Insn *insn) { soft_raise_error(cpu, insn, EXC_GP, 0); }
 
-static uint64_t aligned_operand(SoftCpu *cpu, const Insn *insn, unsigned bytes, unsigned alignment, bool write)
+/* FXSAVE's operand: the segment and #AC come first, then #GP(0). */
+static uint64_t fxsave_operand(SoftCpu *cpu, const Insn *insn, bool write)
 {
-    uint64_t linear = soft_address(cpu, insn, bytes, write);
+    uint64_t linear = soft_address(cpu, insn, 2, write);   /* its first word */
 
-    if (alignment == 16) {
-        vector_check_alignment(cpu, insn, linear, 16);     /* FXSAVE: #AC comes first where it is armed */
-    }
-    if (linear & (alignment - 1)) {
+    if (linear & 15) {
+        vector_check_alignment(cpu, insn, linear, 4);
+        if ((uint64_t)((int64_t)(linear << 16) >> 16) != linear && insn->segment == SEG_SS) {
+            soft_raise_error(cpu, insn, EXC_SS, 0);
+        }
         refuse_gp(cpu, insn);
     }
-    return linear;
+    return soft_address(cpu, insn, IMAGE_LEGACY, write);
 }
 
 /* The word that a processor keeps of one that was stored. */
@@ -126,7 +128,7 @@ static void refuse_fpu_off(SoftCpu *cpu, const Insn *insn)
 void vector_fxsave(SoftCpu *cpu, const Insn *insn)
 {
     refuse_fpu_off(cpu, insn);
-    uint64_t linear = aligned_operand(cpu, insn, IMAGE_LEGACY, 16, true);
+    uint64_t linear = fxsave_operand(cpu, insn, true);
     fpu_park(cpu);
     image_set_u32(cpu, IMAGE_MXCSR_MASK, MXCSR_WRITABLE);
     mmu_probe(cpu, insn, linear, IMAGE_LEGACY, true);
@@ -139,7 +141,7 @@ void vector_fxrstor(SoftCpu *cpu, const Insn *insn)
     uint32_t mxcsr;
 
     refuse_fpu_off(cpu, insn);
-    uint64_t linear = aligned_operand(cpu, insn, IMAGE_LEGACY, 16, false);
+    uint64_t linear = fxsave_operand(cpu, insn, false);
     mmu_read(cpu, insn, linear, area, sizeof area);
     memcpy(&mxcsr, area + IMAGE_MXCSR, sizeof mxcsr);
     if (mxcsr & ~(uint32_t)MXCSR_WRITABLE) {
@@ -168,7 +170,10 @@ static uint64_t xsave_operand(SoftCpu *cpu, const Insn *insn, bool write)
     if (cpu->cr0 & CR0_TS) {
         soft_raise(cpu, insn, EXC_NM);
     }
-    return aligned_operand(cpu, insn, cpu->xcr0 & XCR0_AVX ? AREA_BYTES : AVX_OFFSET, 64, write);
+    if ((soft_offset(cpu, insn) + (cpu->code_size == 8 && insn->segment != SEG_FS && insn->segment != SEG_GS ? 0 : cpu->segment[insn->segment].base)) & 63) {
+        refuse_gp(cpu, insn);
+    }
+    return soft_address(cpu, insn, cpu->xcr0 & XCR0_AVX ? AREA_BYTES : AVX_OFFSET, write);
 }
 
 /* The legacy and extended parts named by parts, from the image to memory. */
@@ -243,13 +248,16 @@ void vector_xrstor(SoftCpu *cpu, const Insn *insn)
     uint8_t area[AREA_BYTES];
     uint32_t mxcsr;
 
-    mmu_read(cpu, insn, linear + IMAGE_HEADER, header, sizeof header);
+    mmu_read(cpu, insn, linear, area, AVX_OFFSET);
+    memcpy(header, area + IMAGE_HEADER, sizeof header);
     if (!header_allowed(cpu, header)) {
         refuse_gp(cpu, insn);
     }
     bool compacted = header[1] & COMPACTED;
     uint64_t load = wanted & header[0];
-    mmu_read(cpu, insn, linear, area, load & XCR0_AVX ? AREA_BYTES : AVX_OFFSET);
+    if (load & XCR0_AVX) {
+        mmu_read(cpu, insn, linear + AVX_OFFSET, area + AVX_OFFSET, AVX_BYTES);
+    }
     memcpy(&mxcsr, area + IMAGE_MXCSR, sizeof mxcsr);
     bool load_mxcsr = compacted ? (load & XCR0_SSE) != 0 : (wanted & (XCR0_SSE | XCR0_AVX)) != 0;
     if (load_mxcsr && (mxcsr & ~(uint32_t)MXCSR_WRITABLE)) {
