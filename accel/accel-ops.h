@@ -21,8 +21,8 @@
  * run(); so an implementation that keeps a request word of its own clears its exit bit at the start of run(), and
  * then looks at cpu_leave_wanted() once, in this order, so that no kick is lost.
  *
- * Lines (set_intr, nmi, init_signal, sipi) are called on any thread: they record the request atomically and make a running
- * guest notice it; the core then wakes the thread if it sleeps.
+ * Lines (set_intr, nmi, init_signal, sipi) are called on any thread: they record the request by a sequentially consistent
+ * store or read-modify-write and make a running guest notice it; the core then wakes the thread if it sleeps.
  */
 #pragma once
 #include "accel/accel.h"

@@ -274,7 +274,6 @@ void cpu_wake(Cpu *cpu)
 {
     CpuThread *thread = cpu->thread;
 
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (thread && flag(&thread->sleeping)) {
         pthread_mutex_lock(&thread->accel->mutex);
         pthread_cond_broadcast(&thread->wake);

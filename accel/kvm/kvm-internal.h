@@ -44,12 +44,15 @@ typedef struct KvmCpu {
     bool intr;                             /* atomic: level from the userspace controller */
     uint32_t requests;                     /* atomic */
     uint8_t sipi_vector;
-    CpuActivity activity;                  /* without an in-kernel LAPIC: halted and waiting for SIPI are kept here */
+    CpuActivity activity;                  /* atomic; without an in-kernel LAPIC: halted and waiting for SIPI are kept here */
     uint64_t cr8;                          /* as the irq source has it */
     unsigned refusals;                     /* KVM_RUN said EAGAIN so many times in a row */
 } KvmCpu;
 
 static inline bool kvm_lapic_in_kernel(const Kvm *kvm) { return kvm->accel->irqchip != IRQCHIP_OFF; }
+
+static inline CpuActivity kvm_activity(const KvmCpu *k) { return __atomic_load_n(&k->activity, __ATOMIC_RELAXED); }
+static inline void kvm_set_activity(KvmCpu *k, CpuActivity activity) { __atomic_store_n(&k->activity, activity, __ATOMIC_RELAXED); }
 
 /* ioctl that starts again after a signal: 0 or more, or -errno. */
 int kvm_ioctl(int fd, unsigned long request, void *argument);

@@ -347,7 +347,7 @@ static bool kvm_is_halted(Cpu *cpu)
     struct kvm_mp_state state;
 
     if (!kvm_lapic_in_kernel(k->kvm)) {
-        return k->activity == CPU_HALTED;
+        return kvm_activity(k) == CPU_HALTED;
     }
     /* Asking a running vCPU would wait for it. */
     return __atomic_load_n(&cpu->accel->paused, __ATOMIC_SEQ_CST) && kvm_ioctl(k->fd, KVM_GET_MP_STATE, &state) == 0 &&

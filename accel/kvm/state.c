@@ -125,7 +125,7 @@ static bool set_xcr0(KvmCpu *k, const CpuState *state, GError **err)
 
 static bool set_activity(KvmCpu *k, const CpuState *state, GError **err)
 {
-    k->activity = state->activity;
+    kvm_set_activity(k, state->activity);
     if (!kvm_lapic_in_kernel(k->kvm)) {
         return true;
     }
@@ -175,7 +175,7 @@ void kvm_cpu_get_state(Cpu *cpu, CpuState *state)
     struct kvm_xcrs xcrs = { 0 };
     struct kvm_mp_state mp = { 0 };
 
-    state->activity = k->activity;
+    state->activity = kvm_activity(k);
     if (kvm_lapic_in_kernel(k->kvm)) {
         ask(k, "run state", KVM_GET_MP_STATE, &mp);      /* first: this makes KVM take in INIT and SIPI that are on the way */
         state->activity = activity_of(mp.mp_state);

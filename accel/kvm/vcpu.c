@@ -196,7 +196,7 @@ static Next on_mmio(KvmCpu *k)
 static Next on_shutdown(KvmCpu *k)
 {
     const AccelHost *host = &k->kvm->accel->host;
-    k->activity = CPU_SHUTDOWN;
+    kvm_set_activity(k, CPU_SHUTDOWN);
     if (host->triple_fault) {
         host->triple_fault(host->opaque, k->cpu);
     }
@@ -206,7 +206,7 @@ static Next on_shutdown(KvmCpu *k)
 /* Only without an in-kernel LAPIC. An interrupt that came meanwhile is injected at the next turn. */
 static Next on_halt(KvmCpu *k)
 {
-    k->activity = CPU_HALTED;
+    kvm_set_activity(k, CPU_HALTED);
     return kvm_cpu_has_work(k->cpu) ? GO_ON : GO_SLEEP;
 }
 
@@ -307,11 +307,11 @@ bool kvm_cpu_has_work(Cpu *cpu)
     if (kvm_lapic_in_kernel(k->kvm)) {
         return true;                       /* it sleeps in the kernel, never here */
     }
-    if (k->activity == CPU_WAIT_SIPI) {
+    if (kvm_activity(k) == CPU_WAIT_SIPI) {
         return (requests & (REQUEST_INIT | REQUEST_SIPI)) != 0;
     }
-    return k->activity == CPU_RUNNABLE || (requests & (REQUEST_NMI | REQUEST_INIT)) ||
-           (k->activity == CPU_HALTED && __atomic_load_n(&k->intr, __ATOMIC_SEQ_CST) && k->run->if_flag);
+    return kvm_activity(k) == CPU_RUNNABLE || (requests & (REQUEST_NMI | REQUEST_INIT)) ||
+           (kvm_activity(k) == CPU_HALTED && __atomic_load_n(&k->intr, __ATOMIC_SEQ_CST) && k->run->if_flag);
 }
 
 static int acknowledge(KvmCpu *k)
@@ -337,7 +337,7 @@ static void offer_interrupt(KvmCpu *k)
             TRACE(&kvm_trace[TRACE_INJECT], "cpu %u vector %d", k->cpu->index, vector);
             if (kvm_ioctl(k->fd, KVM_INTERRUPT, &interrupt) == 0) {
                 run->ready_for_interrupt_injection = 0;
-                k->activity = CPU_RUNNABLE;
+                kvm_set_activity(k, CPU_RUNNABLE);
             }
         }
     }
@@ -351,13 +351,13 @@ static void take_requests(KvmCpu *k)
     if (requests & REQUEST_INIT) {
         kvm_cpu_init(k->cpu, k->cpu->index == 0);
     }
-    if ((requests & REQUEST_SIPI) && k->activity == CPU_WAIT_SIPI) {
+    if ((requests & REQUEST_SIPI) && kvm_activity(k) == CPU_WAIT_SIPI) {
         kvm_cpu_start_at(k->cpu, __atomic_load_n(&k->sipi_vector, __ATOMIC_SEQ_CST));
     }
     if (requests & REQUEST_NMI) {
         kvm_ioctl(k->fd, KVM_NMI, NULL);
-        if (k->activity == CPU_HALTED) {
-            k->activity = CPU_RUNNABLE;
+        if (kvm_activity(k) == CPU_HALTED) {
+            kvm_set_activity(k, CPU_RUNNABLE);
         }
     }
 }
@@ -421,7 +421,7 @@ CpuRunResult kvm_cpu_run(Cpu *cpu)
     }
     for (;;) {
         before_run(k);
-        if (k->activity != CPU_RUNNABLE && !kvm_lapic_in_kernel(k->kvm) && !kvm_cpu_has_work(cpu)) {
+        if (kvm_activity(k) != CPU_RUNNABLE && !kvm_lapic_in_kernel(k->kvm) && !kvm_cpu_has_work(cpu)) {
             return CPU_SLEEPS;
         }
         enter_run(k);

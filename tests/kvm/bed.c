@@ -66,7 +66,7 @@ static int on_pic_acknowledge(void *opaque)
 }
 static void on_ioapic_eoi(void *opaque, uint8_t vector)
 {
-    ((Bed *)opaque)->eoi_vector = vector;
+    __atomic_store_n(&((Bed *)opaque)->eoi_vector, vector, __ATOMIC_SEQ_CST);
 }
 
 static Accel *open_kvm(Bed *bed, const char *irqchip)
