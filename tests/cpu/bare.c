@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cpu/bare.h"
+#include "accel/soft/address.h"
 #include "accel/soft/block.h"
 #include "accel/soft/walk.h"
 #include "base/epoch.h"
@@ -20,6 +21,13 @@ __attribute__((weak)) void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t o
     (void)ram;
     (void)offset;
     (void)length;
+}
+
+__attribute__((weak)) uint64_t soft_address_any(SoftCpu *cpu, const Insn *insn, unsigned size, bool write)
+{
+    (void)size;
+    (void)write;
+    return cpu->gpr[insn->base] + (uint64_t)(int64_t)insn->disp;
 }
 
 Bare *bare_new(uint64_t bytes)
