@@ -269,15 +269,15 @@ static void random_pokes(Rig *rig)
 }
 
 const Test pc_chipset_tests[] = {
-    { "who they are", identities, "pc", NULL, FRESH | RESTORED },
-    { "PAM switches between ROM and RAM", pam, "pc", NULL, FRESH | RESTORED },
-    { "the SMRAM window opens, closes and locks", smram, "pc", NULL, FRESH | RESTORED },
-    { "reset control", reset_control, "pc", NULL, FRESH | RESTORED },
-    { "power management and SMBus windows move", windows, "pc", NULL, FRESH | RESTORED },
-    { "the PM timer", pm_timer, "pc", NULL, FRESH | RESTORED },
-    { "the PM timer's overflow", timer_overflow, "pc", NULL, FRESH | RESTORED },
-    { "the power button", power_button, "pc", NULL, FRESH | RESTORED },
-    { "sleep states", sleep_states, "pc", NULL, FRESH },
-    { "general purpose events", general_events, "pc", NULL, FRESH | RESTORED },
-    { "random accesses", random_pokes, "pc", NULL, FRESH | RESTORED },
+    { "who they are", identities, "chipset", NULL, FRESH | RESTORED },
+    { "PAM switches between ROM and RAM", pam, "chipset", NULL, FRESH | RESTORED },
+    { "the SMRAM window opens, closes and locks", smram, "chipset", NULL, FRESH | RESTORED },
+    { "reset control", reset_control, "chipset", NULL, FRESH | RESTORED },
+    { "power management and SMBus windows move", windows, "chipset", NULL, FRESH | RESTORED },
+    { "the PM timer", pm_timer, "chipset", NULL, FRESH | RESTORED },
+    { "the PM timer's overflow", timer_overflow, "chipset", NULL, FRESH | RESTORED },
+    { "the power button", power_button, "chipset", NULL, FRESH | RESTORED },
+    { "sleep states", sleep_states, "chipset", NULL, FRESH },
+    { "general purpose events", general_events, "chipset", NULL, FRESH | RESTORED },
+    { "random accesses", random_pokes, "chipset", NULL, FRESH | RESTORED },
     { NULL } };

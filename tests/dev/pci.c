@@ -426,13 +426,13 @@ static void random_pokes(Rig *rig)
 }
 
 const Test pci_tests[] = {
-    { "configuration mechanism 1", mechanism_1, "pc", NULL, FRESH },
-    { "BARs are sized and mapped", bar_sizing_and_mapping, "pc", NULL, FRESH },
-    { "interrupt wires are shared and routed", interrupts_are_shared, "pc", NULL, FRESH },
-    { "MSI", msi, "pc", NULL, FRESH },
-    { "MSI-X", msix, "pc", NULL, FRESH },
-    { "messages and DMA outside the interrupt window", messages_elsewhere, "pc", NULL, FRESH },
-    { "addresses that cannot be", addresses, "pc", NULL, FRESH },
-    { "saved state", saved_state, "pc", NULL, FRESH },
-    { "random accesses", random_pokes, "pc", NULL, FRESH },
+    { "configuration mechanism 1", mechanism_1, "chipset", NULL, FRESH },
+    { "BARs are sized and mapped", bar_sizing_and_mapping, "chipset", NULL, FRESH },
+    { "interrupt wires are shared and routed", interrupts_are_shared, "chipset", NULL, FRESH },
+    { "MSI", msi, "chipset", NULL, FRESH },
+    { "MSI-X", msix, "chipset", NULL, FRESH },
+    { "messages and DMA outside the interrupt window", messages_elsewhere, "chipset", NULL, FRESH },
+    { "addresses that cannot be", addresses, "chipset", NULL, FRESH },
+    { "saved state", saved_state, "chipset", NULL, FRESH },
+    { "random accesses", random_pokes, "chipset", NULL, FRESH },
     { NULL } };

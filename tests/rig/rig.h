@@ -13,7 +13,7 @@ enum { FRESH = 1, RESTORED = 2, PLUGGED = 4 };
 typedef struct Test {
     const char *name;
     void (*run)(Rig *rig);
-    const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "pc" (everything), NULL: "isa" */
+    const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "chipset" (PCI, lines probed), "pc" (everything), NULL: "isa" */
     const char *devices;                   /* -device style list, blank separated: "i8254,iobase=0x40" */
     unsigned runs;
 } Test;
@@ -30,11 +30,11 @@ void rig_read(Rig *rig, uint64_t address, void *data, size_t length);
 void rig_write(Rig *rig, uint64_t address, const void *data, size_t length);
 void rig_advance(Rig *rig, int64_t ns);    /* turns the clock; RESTORED: saves and loads first */
 void rig_checkpoint(Rig *rig);             /* RESTORED: saves and loads; FRESH: nothing */
-bool rig_irq(Rig *rig, unsigned irq);      /* level of the ISA line (board "isa") */
+bool rig_irq(Rig *rig, unsigned irq);      /* level of the ISA line (boards "isa" and "chipset") */
 unsigned rig_irq_edges(Rig *rig, unsigned irq);           /* rising edges since the last ask */
 Machine *rig_machine(Rig *rig);            /* changes at a checkpoint: do not keep */
 Device *rig_device(Rig *rig, const char *id);             /* by id or model name */
-unsigned rig_resets(Rig *rig);             /* machine resets requested */
+unsigned rig_resets(Rig *rig);             /* machine resets requested since the last ask */
 
 void check_failed(const char *file, int line, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define check(condition) \
