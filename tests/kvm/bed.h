@@ -40,7 +40,7 @@ uint32_t bed_run(Bed *bed);                /* start, wait for the end, stop: the
 uint8_t *bed_ram(Bed *bed, uint64_t address);             /* below 640 KiB */
 
 bool kvm_missing(void);                    /* skips the test by name when /dev/kvm cannot be used */
-bool host_runs_all_code(void);             /* the host has VMX or SVM: see tests/kvm/README.md */
+bool host_runs_all_code(void);             /* the host has VMX or SVM; without them KVM emulates, and not all */
 
 /* A guest in the middle of C: GUEST(name, "instructions") makes name_start and name_end. */
 #define GUEST_(name, mode, code)                                                          \
