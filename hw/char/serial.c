@@ -289,6 +289,7 @@ static bool serial_after_load(Device *device, GError **err)
 
     serial->uart.baud_base = serial->baud_base ? serial->baud_base : 115200;
     if (!uart16550_valid(&serial->uart)) {
+        uart16550_init(&serial->uart, serial->baud_base);
         return fail(err, EINVAL, "%s: the saved state is not that of a 16550 (a FIFO with impossible contents)", device_name(device));
     }
     serial_update_irq(serial);
