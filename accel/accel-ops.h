@@ -65,6 +65,7 @@ typedef struct AccelOps {
     bool (*set_state)(Cpu *cpu, const CpuState *state, GError **err);
     bool (*is_halted)(Cpu *cpu);           /* may race with a running CPU */
     uint64_t (*tsc_khz)(const Cpu *cpu);
+    uint64_t (*tsc)(const Cpu *cpu);       /* any thread; may be NULL: the guest clock times tsc_khz */
 
     /* May be NULL or return false: then the table of space.c does it (it serves every userspace store). */
     bool (*add_doorbell)(Accel *accel, AddressSpace *space, uint64_t address, unsigned size, bool match, uint64_t value, int fd);

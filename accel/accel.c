@@ -11,6 +11,7 @@
 #include "accel/accel-ops.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include <cpuid.h>
 #include <errno.h>
 #include <string.h>
@@ -318,6 +319,14 @@ bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err)
 uint64_t cpu_tsc_khz(const Cpu *cpu)
 {
     return cpu->accel->ops->tsc_khz ? cpu->accel->ops->tsc_khz(cpu) : 0;
+}
+
+uint64_t cpu_tsc(const Cpu *cpu)
+{
+    if (cpu->accel->ops->tsc) {
+        return cpu->accel->ops->tsc(cpu);
+    }
+    return (uint64_t)((unsigned __int128)clock_now(CLOCK_GUEST) * cpu_tsc_khz(cpu) / 1000000);
 }
 
 bool cpu_is_halted(Cpu *cpu)

@@ -78,6 +78,7 @@ void cpu_reset(Cpu *cpu);                                 /* paused only: power-
 void cpu_get_state(Cpu *cpu, CpuState *state);            /* paused only */
 bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err);
 uint64_t cpu_tsc_khz(const Cpu *cpu);                     /* guest TSC frequency */
+uint64_t cpu_tsc(const Cpu *cpu);                         /* guest TSC now; any thread (a userspace LAPIC's deadline timer) */
 bool cpu_is_halted(Cpu *cpu);
 char *cpu_describe(Cpu *cpu);                             /* registers for "info registers" and error reports; caller frees */
 
