@@ -7,7 +7,9 @@
 #include "hw/models.h"
 
 const DeviceModel *const device_models[] = {
+    &apic_model,
     &fw_cfg_model,
+    &hpet_model,
     &i440fx_pcihost_model,
     &i440fx_model,
     &i8042_model,
@@ -15,7 +17,11 @@ const DeviceModel *const device_models[] = {
     &ide_hd_model,
     &isa_debug_exit_model,
     &isa_debugcon_model,
+    &isa_i8259_model,
+    &isa_pit_model,
     &isa_serial_model,
+    &ioapic_model,
+    &mc146818rtc_model,
     &pc_testdev_model,
     &piix3_model,
     &piix_ide_model,
