@@ -3,7 +3,8 @@
 #pragma once
 #include "hw/core/machine.h"
 
-extern const BoardModel none_board;
+enum { PC_BOARDS = 11 };                  /* pc-i440fx-7.2 down to 4.1 */
+extern const BoardModel none_board, pc_boards[PC_BOARDS];
 
 extern const DeviceModel isa_debug_exit_model, isa_debugcon_model, isa_serial_model;
 extern const DeviceModel i440fx_pcihost_model, i440fx_model, piix3_model, piix4_pm_model;

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pc.c - the board "pc": every chip and every wire on one page
+ *
+ * Models   a PC of 1996: 82441FX, PIIX3, PIIX4 power management, two 8259s, I/O APIC, 8254, HPET, MC146818, i8042, 16550As
+ * Wires    ISA IRQ n goes to 8259 input n and I/O APIC pin n (0 to pin 2); PIRQA-D through the PIIX3; the SCI is IRQ 9
+ * Threads  main loop, machine lock held
+ * Tests    tests/dev (the rig's board "pc"), tests/guest
+ */
+#include "accel/x86/cpuid.h"
+#include "base/error.h"
+#include "block/blk.h"
+#include "hw/chipset/fw_cfg.h"
+#include "hw/chipset/i440fx.h"
+#include "hw/chipset/piix3.h"
+#include "hw/chipset/piix4-pm.h"
+#include "hw/intc/intc.h"
+#include "hw/isa/port92.h"
+#include "hw/machine/pc-firmware.h"
+#include "hw/models.h"
+#include "hw/timer/timers.h"
+#include <errno.h>
+#include <string.h>
+
+enum { PC_CPUS_MOST = 255, SERIAL_PORTS = 4, DRIVES_MOST = 4 };
+
+typedef struct PcBoard {
+    Machine *machine;
+    Device *pcihost, *piix3, *ide, *pm, *port92, *i8042, *rtc, *pit, *hpet;
+    PciBus *pci;
+    IsaBus *isa;
+    Intc *intc;
+    FwCfg *fw_cfg;
+    PcFirmware firmware;
+    uint32_t apic_ids[PC_CPUS_MOST];
+    unsigned cpus, max_cpus, serial_ports;
+    bool has_hpet, has_acpi;
+    GPtrArray *drives;                     /* Blk * */
+    bool booted_once;                      /* -boot once= has had its time */
+} PcBoard;
+
+/* A chip of the board: made, and brought to life with what has been set. NULL and *err on failure. */
+static Device *make(PcBoard *pc, const DeviceModel *model, Bus *bus, GError **err)
+{
+    return device_new(pc->machine, model, bus, NULL, err);
+}
+
+static bool finish(Device *device, GError **err)
+{
+    if (device_realize(device, err)) {
+        return true;
+    }
+    object_unref(&device->object);
+    return false;
+}
+
+static bool set_text(Device *device, const char *property, const char *text, GError **err)
+{
+    g_autoptr(Value) value = value_new_string(text);
+
+    return device_set(device, property, value, err);
+}
+
+/* Host bridge, PCI bus, ISA bridge and what else is in the PIIX chips. */
+static bool make_chipset(PcBoard *pc, GError **err)
+{
+    Device *i440fx;
+
+    if (!(pc->pcihost = make(pc, &i440fx_pcihost_model, NULL, err)) || !finish(pc->pcihost, err)) {
+        return false;
+    }
+    pc->pci = i440fx_bus(pc->pcihost);
+    if (!(i440fx = make(pc, &i440fx_model, &pc->pci->bus, err)) || !set_text(i440fx, "addr", "00.0", err) || !finish(i440fx, err)) {
+        return false;
+    }
+    if (!(pc->piix3 = make(pc, &piix3_model, &pc->pci->bus, err)) || !set_text(pc->piix3, "addr", "01.0", err) ||
+        !set_text(pc->piix3, "multifunction", "on", err) || !finish(pc->piix3, err)) {
+        return false;
+    }
+    pc->isa = piix3_isa_bus(pc->piix3);
+    return true;
+}
+
+static int acknowledge_pic(void *intc)
+{
+    return intc_acknowledge_pic(intc);
+}
+
+/* The controllers, and the lines from the ISA bus into them. */
+static bool make_interrupts(PcBoard *pc, GError **err)
+{
+    pc->intc = intc_new(pc->machine, pc->isa, err);
+    if (!pc->intc) {
+        return false;
+    }
+    for (unsigned irq = 0; irq < ISA_IRQS; irq++) {
+        pc->isa->irq[irq] = intc_gsi(pc->intc, irq);
+    }
+    pc->pci->msi = (MsiSink){ intc_send_msi, pc->intc };
+    pc->machine->pic = pc->machine->ioapic = pc->intc;
+    pc->machine->pic_acknowledge = acknowledge_pic;
+    return true;
+}
+
+static bool make_cpus(PcBoard *pc, GError **err)
+{
+    const Value *model = value_get(pc->machine->config, "cpu"), *smp = value_get(pc->machine->config, "smp");
+    CpuidTopology topology;
+
+    if (!cpuid_topology(&topology, smp, err)) {
+        return false;
+    }
+    pc->cpus = topology.cpus;
+    pc->max_cpus = (unsigned)value_get_uint(smp, "maxcpus", topology.cpus);
+    if (pc->max_cpus > PC_CPUS_MOST) {
+        return fail(err, EINVAL, "-smp: %u CPUs are more than this machine takes (%d)", pc->max_cpus, PC_CPUS_MOST);
+    }
+    for (unsigned i = 0; i < pc->cpus; i++) {
+        pc->apic_ids[i] = cpuid_apic_id(&topology, i);
+        Cpu *cpu = accel_has_cpus(pc->machine->accel) ? cpu_new(pc->machine->accel, model, smp, i, pc->apic_ids[i], err) : NULL;
+        if (!cpu && accel_has_cpus(pc->machine->accel)) {
+            return false;
+        }
+        if (cpu) {
+            g_ptr_array_add(pc->machine->cpus, cpu);
+        }
+        const IntcCpu chip = { .cpu = cpu, .apic_id = pc->apic_ids[i], .boot_processor = i == 0, .has_x2apic = true, .has_tsc_deadline = true };
+        if (!intc_add_cpu(pc->intc, &chip, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The PIT and the RTC reach their lines through the HPET, which can take them over; KVM may have a PIT of its own. */
+static bool make_timers(PcBoard *pc, GError **err)
+{
+    if (!(pc->pit = make(pc, &isa_pit_model, &pc->isa->bus, err))) {
+        return false;
+    }
+    g_autoptr(Value) in_kernel = value_new_bool(intc_in_kernel(pc->intc));
+    if (!device_set(pc->pit, "x-in-kernel", in_kernel, err)) {
+        return false;
+    }
+    if (pc->has_hpet) {
+        if (!(pc->hpet = make(pc, &hpet_model, NULL, err))) {
+            return false;
+        }
+        device_set_line(pc->hpet, "timer", isa_bus_irq(pc->isa, pc->hpet, 0));
+        device_set_line(pc->hpet, "rtc", isa_bus_irq(pc->isa, pc->hpet, 8));
+        device_set_line(pc->hpet, "gsi2", intc_gsi(pc->intc, 2));
+        if (intc_in_kernel(pc->intc)) {
+            device_set_link(pc->hpet, "pit", pc->pit);
+        }
+        if (!finish(pc->hpet, err)) {
+            return false;
+        }
+    }
+    device_set_line(pc->pit, "irq", pc->hpet ? hpet_legacy_input(pc->hpet, HPET_INPUT_TIMER) : isa_bus_irq(pc->isa, pc->pit, 0));
+    if (!finish(pc->pit, err) || !(pc->rtc = make(pc, &mc146818rtc_model, &pc->isa->bus, err))) {
+        return false;
+    }
+    device_set_line(pc->rtc, "irq", pc->hpet ? hpet_legacy_input(pc->hpet, HPET_INPUT_RTC) : isa_bus_irq(pc->isa, pc->rtc, 8));
+    return finish(pc->rtc, err);
+}
+
+static void set_a20(void *opaque, int pin, bool high)
+{
+    PcBoard *pc = opaque;
+
+    (void)pin;
+    cpu_set_a20(pc->machine->accel, high);
+}
+
+static bool make_keyboard(PcBoard *pc, GError **err)
+{
+    Device *post;
+
+    if (!(pc->port92 = make(pc, &port92_model, &pc->isa->bus, err))) {
+        return false;
+    }
+    device_set_line(pc->port92, "a20", (IrqLine){ set_a20, pc, 0 });
+    if (!finish(pc->port92, err) || !(pc->i8042 = make(pc, &i8042_model, &pc->isa->bus, err))) {
+        return false;
+    }
+    device_set_line(pc->i8042, "a20", port92_a20_input(pc->port92));
+    return finish(pc->i8042, err) && (post = make(pc, &post_port_model, &pc->isa->bus, err)) && finish(post, err);
+}
+
+/* COM1 to COM4, as the serials[] of the configuration says; null is no port. */
+static bool make_serials(PcBoard *pc, GError **err)
+{
+    const Value *serials = value_get(pc->machine->config, "serials");
+
+    for (unsigned i = 0; i < MIN(value_length(serials), (size_t)SERIAL_PORTS); i++) {
+        const char *id = value_string(value_at(serials, i));
+        if (!id) {
+            continue;
+        }
+        g_autoptr(Value) index = value_new_uint(i);
+        Device *serial = make(pc, &isa_serial_model, &pc->isa->bus, err);
+        if (!serial || !device_set(serial, "index", index, err) || !set_text(serial, "chardev", id, err) || !finish(serial, err)) {
+            return false;
+        }
+        pc->serial_ports |= 1u << i;
+    }
+    return true;
+}
+
+static bool make_debug_port(PcBoard *pc, GError **err)
+{
+    const char *id = value_get_string(pc->machine->config, "debugcon", NULL);
+    Device *port;
+
+    return !id || ((port = make(pc, &isa_debugcon_model, &pc->isa->bus, err)) && set_text(port, "chardev", id, err) && finish(port, err));
+}
+
+/* On the way to S3 the board leaves firmware the mark of a resume. */
+static void note_s3(void *opaque, int pin, bool high)
+{
+    enum { SHUTDOWN_STATUS = 0x0f, RESUME = 0xfe };
+    PcBoard *pc = opaque;
+
+    (void)pin;
+    if (high) {
+        rtc_set_cmos(pc->rtc, SHUTDOWN_STATUS, RESUME);
+    }
+}
+
+/* Functions 1 and 3 of the PIIX. */
+static bool make_piix_functions(PcBoard *pc, GError **err)
+{
+    if (!(pc->ide = make(pc, &piix_ide_model, &pc->pci->bus, err)) || !set_text(pc->ide, "addr", "01.1", err)) {
+        return false;
+    }
+    device_set_line(pc->ide, "irq14", isa_bus_irq(pc->isa, pc->ide, 14));
+    device_set_line(pc->ide, "irq15", isa_bus_irq(pc->isa, pc->ide, 15));
+    if (!finish(pc->ide, err) || !(pc->pm = make(pc, &piix4_pm_model, &pc->pci->bus, err)) || !set_text(pc->pm, "addr", "01.3", err)) {
+        return false;
+    }
+    device_set_line(pc->pm, "sci", isa_bus_irq(pc->isa, pc->pm, PIIX4_SCI_IRQ));
+    device_set_line(pc->pm, "cmos-s3", (IrqLine){ note_s3, pc, 0 });
+    return finish(pc->pm, err);
+}
+
+/* A drive of the configuration: its image, then the disk or CD drive at its place (index 0 and 1 on ide.0, 2 and 3 on ide.1). */
+static bool make_drive(PcBoard *pc, const Value *config, GError **err)
+{
+    const char *interface = value_get_string(config, "if", "ide");
+    bool cd = strcmp(value_get_string(config, "media", "disk"), "cdrom") == 0;
+    uint64_t index = value_get_uint(config, "index", cd ? 2 : 0);
+    Blk *blk = NULL;
+
+    if (strcmp(interface, "ide") != 0) {
+        return fail(err, ENOTSUP, "-drive: if=%s is not supported yet; if=ide is", interface);
+    }
+    if (index >= DRIVES_MOST) {
+        return fail(err, EINVAL, "-drive: index=%" G_GUINT64_FORMAT ": this machine has IDE drives 0 to %d", index, DRIVES_MOST - 1);
+    }
+    if (value_get_string(config, "file", NULL) && !blk_open(&blk, config, err)) {
+        return false;
+    }
+    if (blk) {
+        g_ptr_array_add(pc->drives, blk);
+    }
+    Device *drive = make(pc, cd ? &ide_cd_model : &ide_hd_model, machine_find_bus(pc->machine, BUS_IDE, index < 2 ? "ide.0" : "ide.1"), err);
+    if (!drive) {
+        return false;
+    }
+    g_autoptr(Value) unit = value_new_uint(index % 2);
+    if (blk) {
+        device_set_link(drive, "drive", blk);
+    }
+    return device_set(drive, "unit", unit, err) && finish(drive, err);
+}
+
+static bool make_drives(PcBoard *pc, GError **err)
+{
+    const Value *drives = value_get(pc->machine->config, "drives");
+
+    for (size_t i = 0; i < value_length(drives); i++) {
+        if (!make_drive(pc, value_at(drives, i), err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* CMOS bytes that BIOSes read: memory sizes, equipment, processors, and the boot order in codes of a nibble. */
+static void write_cmos(PcBoard *pc, const char *order)
+{
+    enum { EQUIPMENT = 0x14, BOOT_FLAGS = 0x38, BOOT_ORDER = 0x3d, CPUS = 0x5f, FPU_AND_MOUSE = 0x06, NO_FLOPPY_CHECK = 1 };
+    uint8_t codes[3] = { 0 };
+
+    for (unsigned i = 0; i < sizeof codes && order[i]; i++) {
+        codes[i] = order[i] == 'a' || order[i] == 'b' ? 1 : order[i] == 'c' ? 2 : order[i] == 'd' ? 3 : order[i] == 'n' ? 4 : 0;
+    }
+    rtc_set_memory_size(pc->rtc, i440fx_ram_below_4g(pc->pcihost), i440fx_ram_above_4g(pc->pcihost));
+    rtc_set_cmos(pc->rtc, EQUIPMENT, FPU_AND_MOUSE);
+    rtc_set_cmos(pc->rtc, CPUS, (uint8_t)(pc->cpus - 1));
+    rtc_set_cmos(pc->rtc, BOOT_FLAGS, (uint8_t)(codes[2] << 4 | NO_FLOPPY_CHECK));
+    rtc_set_cmos(pc->rtc, BOOT_ORDER, (uint8_t)(codes[1] << 4 | codes[0]));
+}
+
+static bool make_fw_cfg(PcBoard *pc, GError **err)
+{
+    Device *device = make(pc, &fw_cfg_model, NULL, err);
+
+    pc->fw_cfg = (FwCfg *)device;
+    return device && finish(device, err);
+}
+
+static bool make_firmware(PcBoard *pc, GError **err)
+{
+    const PcLayout layout = {
+        .pci_memory = i440fx_pci_memory(pc->pcihost), .pci_bus = pc->pci, .fw_cfg = pc->fw_cfg,
+        .below_4g = i440fx_ram_below_4g(pc->pcihost), .above_4g = i440fx_ram_above_4g(pc->pcihost),
+        .apic_ids = pc->apic_ids, .cpus = pc->cpus, .max_cpus = pc->max_cpus, .serial_ports = pc->serial_ports,
+        .hpet = pc->hpet != NULL, .acpi = pc->has_acpi,
+    };
+
+    return pc_firmware_build(&pc->firmware, pc->machine, &layout, err);
+}
+
+static void pc_after_reset(Machine *machine)
+{
+    PcBoard *pc = machine->board_data;
+    const Value *boot = value_get(machine->config, "boot");
+    const char *order = value_get_string(boot, "order", "cad"), *once = value_get_string(boot, "once", NULL);
+
+    write_cmos(pc, once && !pc->booted_once ? once : order);
+    pc->booted_once = pc->machine->state != RUN_PRELAUNCH;
+    pc_firmware_reset(&pc->firmware, machine);
+}
+
+static void pc_free(Machine *machine)
+{
+    PcBoard *pc = machine->board_data;
+
+    pc_firmware_free(&pc->firmware);
+    if (pc->intc) {
+        intc_free(pc->intc);
+    }
+    for (guint i = 0; i < pc->drives->len; i++) {
+        blk_close(pc->drives->pdata[i]);
+    }
+    g_ptr_array_free(pc->drives, TRUE);
+    g_free(pc);
+}
+
+/* An on/off key of -machine. */
+static bool machine_flag(const Machine *machine, const char *key, bool preset)
+{
+    const Value *value = value_get(value_get(machine->config, "machine"), key);
+    bool on = preset;
+
+    if (value_string(value)) {
+        parse_bool(value_string(value), &on);
+    } else {
+        value_to_bool(value, &on);
+    }
+    return on;
+}
+
+static bool pc_build(Machine *machine, GError **err)
+{
+    PcBoard *pc = g_new0(PcBoard, 1);
+
+    pc->machine = machine;
+    pc->drives = g_ptr_array_new();
+    machine->board_data = pc;
+    machine->free_board = pc_free;
+    machine->after_reset = pc_after_reset;
+    pc->has_acpi = machine_flag(machine, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
+    pc->has_hpet = machine_flag(machine, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
+    return make_chipset(pc, err) && make_interrupts(pc, err) && make_cpus(pc, err) && make_timers(pc, err) && make_keyboard(pc, err) &&
+           make_serials(pc, err) && make_debug_port(pc, err) && make_piix_functions(pc, err) && make_fw_cfg(pc, err) &&
+           make_drives(pc, err) && make_firmware(pc, err);
+}
+
+#define PC_BOARD(version, more)                                                                                    \
+    { .name = "pc-i440fx-" version, .help = "Standard PC (i440FX + PIIX, 1996)", .max_cpus = PC_CPUS_MOST, .build = pc_build, more }
+
+/* The names of QEMU's versions are accepted; they are one machine here. */
+const BoardModel pc_boards[PC_BOARDS] = {
+    PC_BOARD("7.2", .alias = "pc"), PC_BOARD("7.1", .alias = NULL), PC_BOARD("7.0", .alias = NULL), PC_BOARD("6.2", .alias = NULL),
+    PC_BOARD("6.1", .alias = NULL), PC_BOARD("6.0", .alias = NULL), PC_BOARD("5.2", .alias = NULL), PC_BOARD("5.1", .alias = NULL),
+    PC_BOARD("5.0", .alias = NULL), PC_BOARD("4.2", .alias = NULL), PC_BOARD("4.1", .alias = NULL),
+};
