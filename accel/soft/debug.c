@@ -61,6 +61,7 @@ bool debug_before(SoftCpu *cpu)
     }
     cpu->sys.step_armed = cpu->rflags & FLAG_TF;
     cpu->sys.resume_flag_kept = false;
+    cpu->sys.shadow_of_ss = false;
     if (cpu->rflags & FLAG_RF || !(cpu->dr7 & DR7_ENABLES)) {
         return false;
     }

@@ -416,7 +416,7 @@ uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host)
     if (range && range->host && range->size - (walk.physical - range->start) >= PAGE_BYTES) {
         *host = range->host + (walk.physical - range->start);
     }
-    *entry = (FetchEntry){ .linear = page, .physical = walk.physical, .host = *host, .generation = cpu->sys.fetch_generation };
+    tlb_fetch_fill(cpu, cpu->cpl == 3, linear, &walk, *host);
     return walk.physical;
 }
 

@@ -45,7 +45,9 @@ typedef struct SoftSystem {
     bool watching;                         /* DR7 enables a data breakpoint */
     bool stepping;                         /* run one instruction at a time: TF, or DR7 enables any breakpoint */
     uint32_t flush_wanted;                 /* atomic: another thread asks for tlb_flush_all and a new view */
-    uint64_t fetch_generation;             /* rises with every flush; caches of linear addresses compare it */
+    uint64_t fetch_generation;             /* rises with every flush that code could notice; caches of linear addresses compare it */
+    uint64_t fetch_seen[64];               /* hashes of the pages that were executed from in this generation */
+    uint64_t fetch_large;                  /* and of the 4 MiB and 1 GiB regions, where those were slices of large pages */
     const struct FlatRange *last_range;    /* of the view: where the walker last found RAM */
     uint64_t large_local, large_global;    /* hashes of the 4 MiB regions that have entries of large pages */
     uint64_t huge_local, huge_global;      /* the same for 1 GiB pages */

@@ -25,12 +25,40 @@ void tlb_stamp(SoftCpu *cpu)
 static void new_generation(SoftCpu *cpu)
 {
     cpu->sys.fetch_generation++;
+    memset(cpu->sys.fetch_seen, 0, sizeof cpu->sys.fetch_seen);
+    cpu->sys.fetch_large = 0;
     tlb_stamp(cpu);
 }
 
 static uint64_t region_hash(uint64_t region)
 {
     return UINT64_C(1) << (region * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
+/* Code is executed from far fewer pages than data is unmapped from: INVLPG of a page that never was code disturbs no cache of code. */
+static unsigned page_hash(uint64_t linear)
+{
+    return (unsigned)((linear >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 52);
+}
+
+static bool may_be_code(const SoftCpu *cpu, uint64_t linear)
+{
+    unsigned hash = page_hash(linear);
+
+    return cpu->sys.fetch_seen[hash >> 6] >> (hash & 63) & 1 ||
+           cpu->sys.fetch_large & (region_hash(linear >> 22) | region_hash(linear >> 30));
+}
+
+void tlb_fetch_fill(SoftCpu *cpu, bool user, uint64_t linear, const Walk *walk, const uint8_t *host)
+{
+    unsigned hash = page_hash(linear);
+
+    cpu->sys.fetch_seen[hash >> 6] |= UINT64_C(1) << (hash & 63);
+    if (walk->shift > 12) {
+        cpu->sys.fetch_large |= region_hash(linear >> (walk->shift == 30 ? 30 : 22));
+    }
+    *tlb_fetch_entry(cpu, user, linear) = (FetchEntry){ .linear = linear & ~UINT64_C(0xfff), .physical = walk->physical, .host = host,
+                                                        .generation = cpu->sys.fetch_generation };
 }
 
 static void entry_clear(TlbEntry *entry)
@@ -179,7 +207,9 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
     if ((cpu->sys.huge_local | cpu->sys.huge_global) & region_hash(page >> 30)) {
         drop_region(cpu, linear, 30);
     }
-    new_generation(cpu);
+    if (may_be_code(cpu, linear)) {
+        new_generation(cpu);
+    }
 }
 
 void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)

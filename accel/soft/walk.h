@@ -45,4 +45,5 @@ static inline bool mmu_ram_logged(const RamBlock *ram)
 void tlb_fill(SoftCpu *cpu, unsigned mode, uint64_t linear, const Walk *walk, uint8_t *host_page, bool write);
 void tlb_stamp(SoftCpu *cpu);              /* of the jump cache: the generation or the mode key changed */
 void tlb_drop_page(SoftCpu *cpu, uint64_t linear);
+void tlb_fetch_fill(SoftCpu *cpu, bool user, uint64_t linear, const Walk *walk, const uint8_t *host);
 FetchEntry *tlb_fetch_entry(SoftCpu *cpu, bool user, uint64_t linear);

@@ -106,6 +106,28 @@ static void large_pages(void)
     bare_free(bare);
 }
 
+/* A page that code came from: INVLPG of it, of a neighbour in the same large page, and of an unrelated page. */
+static void fetches(void)
+{
+    Bare *bare = long_new();
+    SoftCpu *cpu = bare->cpu;
+    const uint8_t *host;
+    uint64_t generation;
+
+    g_assert_cmphex(mmu_fetch_page(cpu, 0x7123, &host), ==, 0x7000);
+    g_assert_true(host == bare->memory + 0x7000);
+    generation = cpu->sys.fetch_generation;
+    tlb_flush_page(cpu, 0x8000);
+    g_assert_cmpuint(cpu->sys.fetch_generation, ==, generation);
+    tlb_flush_page(cpu, 0x7000);
+    g_assert_cmpuint(cpu->sys.fetch_generation, >, generation);
+    mmu_fetch_page(cpu, 0x200000, &host);
+    generation = cpu->sys.fetch_generation;
+    tlb_flush_page(cpu, 0x3ff000);
+    g_assert_cmpuint(cpu->sys.fetch_generation, >, generation);
+    bare_free(bare);
+}
+
 /* An access over two pages of which the second faults changes nothing in the first. */
 static void crossings(void)
 {
@@ -317,6 +339,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/memory/flushes", flushes);
     g_test_add_func("/cpu/memory/large pages", large_pages);
+    g_test_add_func("/cpu/memory/fetches", fetches);
     g_test_add_func("/cpu/memory/page crossings", crossings);
     g_test_add_func("/cpu/memory/devices and ROM", devices);
     g_test_add_func("/cpu/memory/A20 gate", a20_gate);
