@@ -119,11 +119,20 @@ SOFT_HANDLER(x87_fcomi)
     leave(cpu);
 }
 
+/* Ten bytes go as eight and two: the first page counts before the segment's end. */
+static inline uint64_t operand_address(SoftCpu *cpu, const Insn *insn, unsigned size, bool write)
+{
+    if (size == 10 && insn->memory != MEMORY_FLAT64) {
+        mmu_probe(cpu, insn, soft_address(cpu, insn, 8, write), 8, write);
+    }
+    return soft_address(cpu, insn, size, write);
+}
+
 static inline void load(SoftCpu *cpu, const Insn *insn, unsigned size)
 {
     enter(cpu, insn);
     wait_here(cpu, insn);
-    run_stub(cpu, insn, vector_source(cpu, insn, soft_address(cpu, insn, size, false), size, cpu->bounce), 0);
+    run_stub(cpu, insn, vector_source(cpu, insn, operand_address(cpu, insn, size, false), size, cpu->bounce), 0);
     leave(cpu);
 }
 
@@ -131,7 +140,7 @@ static inline void store(SoftCpu *cpu, const Insn *insn, unsigned size)
 {
     enter(cpu, insn);
     wait_here(cpu, insn);
-    uint64_t linear = soft_address(cpu, insn, size, true);
+    uint64_t linear = operand_address(cpu, insn, size, true);
     void *host = vector_destination(cpu, insn, linear, size);
     if (__builtin_expect(host != NULL, 1)) {
         run_stub(cpu, insn, host, 0);
@@ -241,12 +250,15 @@ static void unpack(const Insn *insn, const uint8_t *in, Environment *environment
     environment->control |= 0xffff0000, environment->status |= 0xffff0000, environment->tags |= 0xffff0000;
 }
 
-/* Transferred word by word, so the first word's alignment counts before the last one's limit. */
+/* Transferred word by word, so the first word's alignment and page count before the last one's limit. */
 static uint64_t environment_address(SoftCpu *cpu, const Insn *insn, unsigned bytes, bool write)
 {
     unsigned word = insn->size == 2 ? 2 : 4;
 
-    vector_check_alignment(cpu, insn, soft_address(cpu, insn, word, write), word);
+    uint64_t linear = soft_address(cpu, insn, word, write);
+
+    vector_check_alignment(cpu, insn, linear, word);
+    mmu_probe(cpu, insn, linear, word, write);
     return soft_address(cpu, insn, bytes, write);
 }
 

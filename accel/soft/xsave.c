@@ -25,7 +25,7 @@ static void refuse_gp(SoftCpu *cpu, const Insn *insn) { soft_raise_error(cpu, in
 /* FXSAVE's operand: the segment and #AC come first, then #GP(0). */
 static uint64_t fxsave_operand(SoftCpu *cpu, const Insn *insn, bool write)
 {
-    uint64_t linear = soft_address(cpu, insn, 2, write);   /* its first word */
+    uint64_t linear = soft_address(cpu, insn, 16, false);  /* the first part, as if to read */
 
     if (linear & 15) {
         vector_check_alignment(cpu, insn, linear, 4);
@@ -34,6 +34,7 @@ static uint64_t fxsave_operand(SoftCpu *cpu, const Insn *insn, bool write)
         }
         refuse_gp(cpu, insn);
     }
+    mmu_probe(cpu, insn, soft_address(cpu, insn, 16, write), 16, write);      /* before the segment's limit is seen to end inside */
     return soft_address(cpu, insn, IMAGE_LEGACY, write);
 }
 
@@ -173,6 +174,7 @@ static uint64_t xsave_operand(SoftCpu *cpu, const Insn *insn, bool write)
     if ((soft_offset(cpu, insn) + (cpu->code_size == 8 && insn->segment != SEG_FS && insn->segment != SEG_GS ? 0 : cpu->segment[insn->segment].base)) & 63) {
         refuse_gp(cpu, insn);
     }
+    mmu_probe(cpu, insn, soft_address(cpu, insn, 8, write), 8, write);
     return soft_address(cpu, insn, cpu->xcr0 & XCR0_AVX ? AREA_BYTES : AVX_OFFSET, write);
 }
 
