@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PVH_NOTE = 18, SEGMENTS_MOST = 64, START_INFO_MAGIC = 0x336ec578, MODULES_AT = BOOT_INFO + 64, MAP_AT = BOOT_INFO + 128 };
+enum { PVH_NOTE = 18, SEGMENTS_MOST = 64, NOTES_MOST = 1 << 20, START_INFO_MAGIC = 0x336ec578, MODULES_AT = BOOT_INFO + 64, MAP_AT = BOOT_INFO + 128 };
 
 /* One program header, whatever the class. */
 typedef struct Segment {
@@ -60,7 +60,8 @@ static bool segment_at(const uint8_t *data, size_t length, unsigned i, Segment *
     return true;
 }
 
-/* Walks the notes of one segment for Xen's entry note; offsets only grow, so the walk ends. */
+/* Walks the notes of one segment for Xen's entry note. Names and bodies begin at multiples of the segment's alignment,
+ * counted from the note's own start; offsets only grow, so the walk ends. */
 static bool note_entry(const uint8_t *notes, uint64_t length, uint64_t align, uint32_t *entry)
 {
     uint64_t pad = align == 8 ? 7 : 3, at = 0;
@@ -68,7 +69,7 @@ static bool note_entry(const uint8_t *notes, uint64_t length, uint64_t align, ui
     while (range_within(at, sizeof(Elf32_Nhdr), length)) {
         Elf32_Nhdr note;
         memcpy(&note, notes + at, sizeof note);
-        uint64_t name = at + sizeof note, body = name + ((note.n_namesz + pad) & ~pad);
+        uint64_t name = at + sizeof note, body = at + ((sizeof note + note.n_namesz + pad) & ~pad);
         if (!range_within(name, note.n_namesz, length) || !range_within(body, note.n_descsz, length)) {
             return false;
         }
@@ -85,9 +86,10 @@ bool elf_find_pvh_entry(const uint8_t *data, size_t length, uint32_t *entry)
 {
     Segment segment;
 
-    for (unsigned i = 0; elf_is(data, length) && i < segment_count(data) && segment_at(data, length, i, &segment); i++) {
+    for (unsigned i = 0; elf_is(data, length) && i < MIN(segment_count(data), (unsigned)SEGMENTS_MOST) &&
+                         segment_at(data, length, i, &segment); i++) {
         if (segment.type == PT_NOTE && range_within(segment.offset, segment.file_size, length) &&
-            note_entry(data + segment.offset, segment.file_size, segment.align, entry)) {
+            note_entry(data + segment.offset, MIN(segment.file_size, (uint64_t)NOTES_MOST), segment.align, entry)) {
             return true;
         }
     }
@@ -113,7 +115,11 @@ bool elf_check(Boot *boot, GError **err)
         if (segment.file_size > segment.memory_size || !range_within(segment.offset, segment.file_size, boot->kernel_size)) {
             return fail(err, EINVAL, "kernel '%s': segment %u lies outside the file (cut off?)", boot->kernel_path, i);
         }
-        if (!boot_in_ram(boot, segment.physical, segment.memory_size) || segment.physical < BOOT_LOW_END) {
+        if (segment.physical < BOOT_LOW_END) {
+            return fail(err, EINVAL, "kernel '%s': segment %u wants guest memory 0x%" G_GINT64_MODIFIER "x, which -kernel uses itself; link "
+                        "it to 1 MiB or higher", boot->kernel_path, i, segment.physical);
+        }
+        if (!boot_in_ram(boot, segment.physical, segment.memory_size)) {
             return fail(err, ENOMEM, "kernel '%s': segment %u wants guest memory 0x%" G_GINT64_MODIFIER "x to 0x%" G_GINT64_MODIFIER
                         "x; give more with -m", boot->kernel_path, i, segment.physical, segment.physical + segment.memory_size);
         }
@@ -124,6 +130,7 @@ bool elf_check(Boot *boot, GError **err)
         return fail(err, EINVAL, "kernel '%s': the ELF file has nothing to load", boot->kernel_path);
     }
     boot->entry = is_64(data) ? ((const Elf64_Ehdr *)data)->e_entry : ((const Elf32_Ehdr *)data)->e_entry;
+    boot->is_elf = true;
     return true;
 }
 

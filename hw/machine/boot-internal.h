@@ -27,9 +27,9 @@ struct Boot {
     GPtrArray *module_lines;               /* multiboot: a command line per module */
     GArray *modules;                       /* multiboot: BootModule */
     uint64_t load_address, entry, initrd_address;
-    uint64_t image_offset, image_size;     /* bytes of the file that are loaded at load_address (not for ELF) */
+    uint64_t image_offset, image_size;     /* bytes of the file that are loaded at load_address (not for ELF: is_elf) */
     uint64_t image_end;                    /* first guest address behind kernel and its bss */
-    bool long_mode;
+    bool long_mode, is_elf;
 };
 typedef struct BootModule { uint8_t *data; size_t length; uint64_t address; } BootModule;
 

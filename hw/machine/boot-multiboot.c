@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SEARCH = 8192, MAGIC = 0x1badb002, LOADED = 0x2badb002, FLAG_ADDRESSES = 1 << 16, KNOWN_MUST = 0x7, MODULES_MOST = 64,
+enum { SEARCH = 8192, MAGIC = 0x1badb002, LOADED = 0x2badb002, FLAG_ADDRESSES = 1 << 16, KNOWN_MUST = 0x7, MODULES_MOST = 64, LINES_MOST = 0x10000,
        MODULES_AT = BOOT_INFO + 256, MAP_AT = BOOT_INFO + 2048 };
 enum { INFO_MEMORY = 1, INFO_COMMAND_LINE = 4, INFO_MODULES = 8, INFO_MAP = 0x40, INFO_LOADER = 0x200 };
 
@@ -47,7 +47,7 @@ static bool check_flat(Boot *boot, size_t header, GError **err)
     uint32_t header_address = load_le32(at + 12), load = load_le32(at + 16), load_end = load_le32(at + 20), bss_end = load_le32(at + 24);
     uint64_t before = (uint64_t)header_address - load;
 
-    if (header_address < load || before > header || (load_end && load_end < load)) {
+    if (header_address < load || before > header || (load_end && load_end <= load)) {
         return fail(err, EINVAL, "kernel '%s': the addresses in its multiboot header contradict each other", boot->kernel_path);
     }
     boot->image_offset = header - before;
@@ -58,15 +58,33 @@ static bool check_flat(Boot *boot, size_t header, GError **err)
     boot->load_address = load;
     boot->entry = load_le32(at + 28);
     boot->image_end = MAX(load + boot->image_size, (uint64_t)bss_end);
-    if (load < BOOT_LOW_END || !boot_in_ram(boot, load, boot->image_end - load)) {
+    if (load < BOOT_LOW_END) {
+        return fail(err, EINVAL, "kernel '%s': it wants guest memory 0x%x, which -kernel uses itself; link it to 1 MiB or higher",
+                    boot->kernel_path, load);
+    }
+    if (!boot_in_ram(boot, load, boot->image_end - load)) {
         return fail(err, ENOMEM, "kernel '%s': it wants guest memory 0x%x to 0x%" G_GINT64_MODIFIER "x; give more with -m",
                     boot->kernel_path, load, boot->image_end);
     }
     return true;
 }
 
-/* "file args,file args": doubled commas stand for one, as everywhere on the command line. */
-static bool read_module(Boot *boot, char *line, uint64_t *bottom, GError **err)
+/* The part of "file args,file args" up to the next single comma; doubled commas stand for one, as everywhere on the
+ * command line. *at goes behind it, to NULL at the end. */
+static char *next_line(const char **at)
+{
+    GString *line = g_string_new(NULL);
+    const char *text = *at;
+
+    for (; *text && (*text != ',' || text[1] == ','); text++) {
+        g_string_append_c(line, *text);
+        text += *text == ',';
+    }
+    *at = *text ? text + 1 : NULL;
+    return g_string_free(line, FALSE);
+}
+
+static bool read_module(Boot *boot, const char *line, uint64_t *bottom, GError **err)
 {
     BootModule module = { 0 };
     g_autofree char *path = g_strndup(line, strcspn(line, " "));
@@ -75,7 +93,7 @@ static bool read_module(Boot *boot, char *line, uint64_t *bottom, GError **err)
         return false;
     }
     module.address = (*bottom + 0xfff) & ~UINT64_C(0xfff);
-    if (!boot_in_ram(boot, module.address, module.length)) {
+    if (module.address + module.length > UINT32_MAX || !boot_in_ram(boot, module.address, module.length)) {
         g_free(module.data);
         return fail(err, ENOMEM, "multiboot module '%s': its %zu KiB do not fit in the guest's memory; give more with -m",
                     path, module.length >> 10);
@@ -92,16 +110,19 @@ static bool read_modules(Boot *boot, GError **err)
     if (!boot->module_lines->len) {
         return true;
     }
-    g_auto(GStrv) lines = g_strsplit(boot->module_lines->pdata[0], ",", -1);
-    g_ptr_array_set_size(boot->module_lines, 0);
-    for (char **line = lines; *line; line++) {
+    g_autofree char *all = g_ptr_array_steal_index(boot->module_lines, 0);
+    if (strlen(all) > LINES_MOST) {
+        return fail(err, E2BIG, "-initrd: %zu bytes of module lines, at most %d fit", strlen(all), LINES_MOST);
+    }
+    for (const char *at = all; at;) {
+        char *line = next_line(&at);
+        g_ptr_array_add(boot->module_lines, line);
         if (boot->modules->len == MODULES_MOST) {
-            return fail(err, E2BIG, "-initrd: more than %d multiboot modules", MODULES_MOST);
+            return fail(err, E2BIG, "-initrd: more than %d multiboot modules; give fewer", MODULES_MOST);
         }
-        if (!read_module(boot, *line, &bottom, err)) {
+        if (!read_module(boot, line, &bottom, err)) {
             return false;
         }
-        g_ptr_array_add(boot->module_lines, g_strdup(*line));
     }
     return true;
 }
@@ -118,6 +139,10 @@ static bool multiboot_check(Boot *boot, GError **err)
     bool ok = flags & FLAG_ADDRESSES ? check_flat(boot, (size_t)header, err)
             : elf_is(boot->kernel, boot->kernel_size) ? elf_check(boot, err)
             : fail(err, EINVAL, "kernel '%s': a multiboot kernel without addresses must be an ELF file", boot->kernel_path);
+    if (ok && boot->entry > UINT32_MAX) {
+        return fail(err, EINVAL, "kernel '%s': its entry 0x%" G_GINT64_MODIFIER "x lies above 4 GiB, where no multiboot kernel starts",
+                    boot->kernel_path, boot->entry);
+    }
     return ok && read_modules(boot, err);
 }
 
@@ -163,7 +188,7 @@ static void multiboot_place(Boot *boot, CpuState *cpu)
     uint32_t text = BOOT_COMMAND_LINE;
     g_autofree char *line = g_strdup_printf("%s%s%s", boot->kernel_path, *boot->command_line ? " " : "", boot->command_line);
 
-    if (boot->image_size) {
+    if (!boot->is_elf) {
         boot_write(boot, boot->load_address, boot->kernel + boot->image_offset, boot->image_size);
         boot_zero(boot, boot->load_address + boot->image_size, boot->image_end - boot->load_address - boot->image_size);
     } else {
