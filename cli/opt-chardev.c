@@ -69,6 +69,7 @@ static bool add_chardev(Config *config, Value *take, GError **err)
             return fail(err, EEXIST, "the id '%s' is taken by an earlier chardev", id);
         }
     }
+    value_set_origin(chardev, config->saying);
     value_append(list, g_steal_pointer(&chardev));
     return true;
 }

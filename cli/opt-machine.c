@@ -129,8 +129,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
     if (!keyval_apply(machine, machine_keys, text, "type", err)) {
         return false;
     }
-    const char *type = value_get_string(machine, "type", "pc");
-    if (!*type) {
+    if (!*text || !*value_get_string(machine, "type", "pc")) {
         return fail(err, EINVAL, "the machine's name is missing; '-machine help' lists them");
     }
     return spread_machine(config, machine, err);

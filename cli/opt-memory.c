@@ -33,6 +33,7 @@ bool opt_memory(Config *config, const Option *option, const char *text, GError *
     if (!keyval_apply(memory, memory_keys, text, "size", err)) {
         return false;
     }
+    value_set_origin(memory, config->saying);
     const char *spelled = value_string(value_get(memory, "size"));
     if (!spelled) {
         return true;                       /* -m slots=2,maxmem=4G after an earlier -m */
@@ -55,16 +56,17 @@ bool memory_check(const Config *config, GError **err)
 {
     const Value *memory = value_get(config->tree, "memory");
     uint64_t size = value_get_uint(memory, "size", 128 * MIB), slots = value_get_uint(memory, "slots", 0);
+    const char *origin = value_origin(memory) ? value_origin(memory) : "-m";
     uint64_t most = value_get_uint(memory, "maxmem", size);
 
     if (slots && !value_get(memory, "maxmem")) {
-        return fail(err, EINVAL, "-m slots=%" PRIu64 ": maxmem=SIZE is missing", slots);
+        return fail(err, EINVAL, "%s: slots= needs maxmem=SIZE", origin);
     }
     if (most < size) {
-        return fail(err, EINVAL, "-m maxmem=%" PRIu64 ": it must not be below the size at the start, %" PRIu64, most, size);
+        return fail(err, EINVAL, "%s: maxmem (%" PRIu64 " bytes) must not be below the size at the start (%" PRIu64 " bytes)", origin, most, size);
     }
     if (slots && most == size) {
-        return fail(err, EINVAL, "-m slots=%" PRIu64 ": there is nothing to plug in when maxmem is the size at the start", slots);
+        return fail(err, EINVAL, "%s: there is nothing to plug into slots when maxmem is the size at the start", origin);
     }
     return true;
 }

@@ -183,6 +183,9 @@ bool opt_log(Config *config, const Option *option, const char *text, GError **er
         trace_print_all();
         return config_show(config);
     }
+    if (!*text) {
+        return fail(err, EINVAL, "nothing was given; '-d help' lists the items");
+    }
     if (!log_set_items(text, err)) {
         return false;
     }

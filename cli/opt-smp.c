@@ -30,7 +30,7 @@ bool opt_smp(Config *config, const Option *option, const char *text, GError **er
         return config_show(config);
     }
     Value *smp = config_object(config, "smp");
-    value_set_origin(smp, text);
+    value_set_origin(smp, config->saying);
     return keyval_apply(smp, smp_keys, text, "cpus", err);
 }
 
@@ -83,11 +83,11 @@ static bool check(const Smp *smp, const char *text, GError **err)
                                                smp->sockets, smp->dies, smp->cores, smp->threads);
 
     if (product != smp->maxcpus) {
-        return fail(err, EINVAL, "-smp %s: Invalid CPU topology: the product of %s must be maxcpus (%" PRIu64 "), and is %" PRIu64,
+        return fail(err, EINVAL, "%s: Invalid CPU topology: the product of %s must be maxcpus (%" PRIu64 "), and is %" PRIu64,
                     text, spelled, smp->maxcpus, product);
     }
     if (smp->maxcpus < smp->cpus) {
-        return fail(err, EINVAL, "-smp %s: Invalid CPU topology: maxcpus (%" PRIu64 ") must not be below cpus (%" PRIu64 ")",
+        return fail(err, EINVAL, "%s: Invalid CPU topology: maxcpus (%" PRIu64 ") must not be below cpus (%" PRIu64 ")",
                     text, smp->maxcpus, smp->cpus);
     }
     return true;
@@ -103,7 +103,7 @@ bool smp_complete(Config *config, GError **err)
     Smp smp = { value_get_uint(tree, "cpus", 0), value_get_uint(tree, "maxcpus", 0), value_get_uint(tree, "sockets", 0),
                 value_get_uint(tree, "dies", 0), value_get_uint(tree, "cores", 0), value_get_uint(tree, "threads", 0) };
     fill_up(&smp, prefers_sockets(config));
-    if (!check(&smp, value_origin(tree) ? value_origin(tree) : "", err)) {
+    if (!check(&smp, value_origin(tree) ? value_origin(tree) : "-smp", err)) {
         return false;
     }
     Value *complete = value_new_object();

@@ -134,11 +134,15 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
         Value *value = text ? value_new_string(text) : value_new_bool(true);
         return value_path_set(config->tree, option->path, value, err);
     }
-    if (!option->apply(config, option, text, err)) {
-        g_prefix_error(err, "-%s%s%s: ", option->name, text ? " " : "", text ? text : "");
-        return false;
+    char *outer = config->saying;          /* -readconfig applies others */
+    config->saying = g_strdup_printf("-%s%s%s", option->name, text ? " " : "", text ? text : "");
+    bool done = option->apply(config, option, text, err);
+    if (!done) {
+        g_prefix_error(err, "%s: ", config->saying);
     }
-    return true;
+    g_free(config->saying);
+    config->saying = outer;
+    return done;
 }
 
 void options_print_help(void)

@@ -14,6 +14,7 @@ typedef struct Config {
     Value *tree;
     bool shown;                            /* help, or a list, was printed: there is nothing to run */
     bool print_config;
+    char *saying;                          /* the option being applied, as it was written: origin of what it adds */
     bool nographic, display_given, serial_given, monitor_given;
 } Config;
 

@@ -95,8 +95,12 @@ static bool open_chardevs(Run *run, GError **err)
     const Value *list = value_get(run->tree, "chardevs");
 
     for (size_t i = 0; i < value_length(list); i++) {
-        Chardev *chardev = chardev_new(value_at(list, i), err);
+        const Value *config = value_at(list, i);
+        Chardev *chardev = chardev_new(config, err);
         if (!chardev) {
+            if (value_origin(config)) {
+                g_prefix_error(err, "%s: ", value_origin(config));
+            }
             return false;
         }
         g_ptr_array_add(run->chardevs, chardev);
