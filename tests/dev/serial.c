@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* serial.c - the serial port on the ISA bus: ports, interrupt, stream */
 #include "base/char/chardev.h"
+#include "base/loop.h"
 #include "hw/char/uart16550.h"
 #include "hw/models.h"
 #include "tests/rig/rig.h"
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 enum { COM1 = 0x3f8 };
 
@@ -120,11 +124,120 @@ static void output_reaches_the_stream(Rig *rig)
     chardev_unref(ring);
 }
 
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    check_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void turn_loop_for(int64_t ns)
+{
+    for (int64_t end = clock_now(CLOCK_STEADY) + ns; clock_now(CLOCK_STEADY) < end; ) {
+        loop_iterate(false);
+        g_usleep(1000);
+    }
+}
+
+/* A reader that is there and does not read: first the guest waits for it as for a slow line, then output is dropped, and
+ * when it reads again, output goes on. */
+static void a_reader_that_sleeps(Rig *rig)
+{
+    g_autofree char *path = g_strdup_printf("/tmp/roost-test-serial.%d", (int)getpid());
+    g_autoptr(Value) config = value_new_object();
+    static uint8_t sink[1 << 16];
+    GError *err = NULL;
+
+    value_set(config, "backend", value_new_string("socket"));
+    value_set(config, "id", value_new_string("sleepy"));
+    value_set(config, "path", value_new_string(path));
+    value_set(config, "server", value_new_string("on"));
+    value_set(config, "wait", value_new_string("off"));
+    Chardev *stream = chardev_new(config, &err);
+    if (!stream) {
+        check_failed(__FILE__, __LINE__, "%s", err->message);
+        g_clear_error(&err);
+        return;
+    }
+    Device *serial = device_new(rig_machine(rig), &isa_serial_model, NULL, NULL, NULL);
+    device_set_link(serial, "chardev", stream);
+    check(device_realize(serial, NULL));
+    int reader = connect_to(path);
+    turn_loop_for(50 * NS_PER_MS);
+    unsigned written = 0;
+    for (; written < 10000000 && rig_inb(rig, COM1 + UART_LSR) & LSR_THR_EMPTY; written++) {
+        rig_outb(rig, COM1, written);
+    }
+    check(written > 0 && written < 10000000);
+    turn_loop_for(200 * NS_PER_MS);
+    check(!(rig_inb(rig, COM1 + UART_LSR) & LSR_THR_EMPTY));
+    turn_loop_for(1100 * NS_PER_MS);
+    check(rig_inb(rig, COM1 + UART_LSR) & LSR_THR_EMPTY);
+    rig_outb(rig, COM1, 'x');
+    check(rig_inb(rig, COM1 + UART_LSR) & LSR_THR_EMPTY);
+    for (ssize_t got = 1; got > 0; ) {
+        got = recv(reader, sink, sizeof sink, MSG_DONTWAIT);
+    }
+    turn_loop_for(50 * NS_PER_MS);
+    rig_outb(rig, COM1, '!');
+    turn_loop_for(50 * NS_PER_MS);
+    ssize_t got = recv(reader, sink, sizeof sink, MSG_DONTWAIT);
+    check(got > 0 && sink[got - 1] == '!');
+    close(reader);
+    turn_loop_for(20 * NS_PER_MS);
+    device_unrealize(serial);
+    chardev_unref(stream);
+    unlink(path);
+}
+
+static void input_waits_outside(Rig *rig)
+{
+    g_autofree char *path = g_strdup_printf("/tmp/roost-test-serial.%d", (int)getpid());
+    g_autoptr(Value) config = value_new_object();
+    uint8_t text[1000];
+
+    value_set(config, "backend", value_new_string("socket"));
+    value_set(config, "id", value_new_string("talker"));
+    value_set(config, "path", value_new_string(path));
+    value_set(config, "server", value_new_string("on"));
+    value_set(config, "wait", value_new_string("off"));
+    Chardev *stream = chardev_new(config, NULL);
+    Device *serial = device_new(rig_machine(rig), &isa_serial_model, NULL, NULL, NULL);
+    device_set_link(serial, "chardev", stream);
+    check(device_realize(serial, NULL));
+    int talker = connect_to(path);
+    for (unsigned i = 0; i < sizeof text; i++) {
+        text[i] = i * 7;
+    }
+    check_eq(write(talker, text, sizeof text), (ssize_t)sizeof text);
+    rig_outb(rig, COM1 + UART_IIR_FCR, FCR_ENABLE);
+    unsigned received = 0;
+    for (int64_t end = clock_now(CLOCK_STEADY) + 5 * NS_PER_SECOND; received < sizeof text && clock_now(CLOCK_STEADY) < end; ) {
+        loop_iterate(false);
+        while (rig_inb(rig, COM1 + UART_LSR) & LSR_DATA_READY) {
+            check_eq(rig_inb(rig, COM1), (uint8_t)(received * 7));
+            received++;
+        }
+        check_eq(rig_inb(rig, COM1 + UART_LSR) & LSR_OVERRUN, 0);
+    }
+    check_eq(received, sizeof text);
+    close(talker);
+    turn_loop_for(20 * NS_PER_MS);
+    device_unrealize(serial);
+    chardev_unref(stream);
+    unlink(path);
+}
+
 const Test serial_tests[] = {
     { "four ports by index", ports_by_index, "isa", "isa-serial isa-serial isa-serial isa-serial", FRESH | RESTORED },
     { "each written byte asks for the next", transmit_interrupt_edges, "isa", "isa-serial", FRESH | RESTORED },
     { "loopback, and the time-out on the guest's clock", loopback_and_timeout, "isa", "isa-serial", FRESH | RESTORED },
     { "reset", reset_is_complete, "isa", "isa-serial", FRESH | RESTORED },
     { "output reaches the stream", output_reaches_the_stream, "isa", NULL, FRESH },
+    { "a reader that sleeps holds the guest up for a second, not for ever", a_reader_that_sleeps, "isa", NULL, FRESH },
+    { "input waits outside until there is room", input_waits_outside, "isa", NULL, FRESH },
     { "random accesses", random_pokes, "isa", "isa-serial", FRESH | RESTORED },
     { NULL } };

@@ -354,17 +354,40 @@ unsigned rig_resets(Rig *rig)
     return resets;
 }
 
+void rig_prepare(void)
+{
+    loop_init();
+    clocks_attach();                       /* the host's clocks; the guest's is turned by hand */
+    guest_clock_manual();
+}
+
+Rig *rig_new(const Test *test, unsigned run)
+{
+    Rig *rig = g_new0(Rig, 1);
+
+    rig->test = test;
+    rig->run = run;
+    rig->config = value_new_object();
+    running = rig;
+    guest_clock_set(0);
+    build(rig);
+    return rig;
+}
+
+void rig_free(Rig *rig)
+{
+    tear_down(rig);
+    value_unref(rig->config);
+    g_free(rig);
+}
+
 static bool run_one(const Test *test, unsigned run)
 {
-    Rig rig = { .test = test, .run = run, .config = value_new_object() };
     unsigned before = failures;
+    Rig *rig = rig_new(test, run);
 
-    running = &rig;
-    guest_clock_set(0);
-    build(&rig);
-    test->run(&rig);
-    tear_down(&rig);
-    value_unref(rig.config);
+    test->run(rig);
+    rig_free(rig);
     return failures == before;
 }
 
@@ -376,8 +399,7 @@ int rig_run(const Test *tests, int argc, char **argv)
     const char *only = argc > 1 ? argv[1] : NULL;
     unsigned number = 0;
 
-    loop_init();
-    guest_clock_manual();
+    rig_prepare();
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (const Test *test = tests; test->name; test++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(runs); i++) {
