@@ -19,6 +19,41 @@ void fpu_image_reset(SoftCpu *cpu)
     cpu->fpu_live = cpu->mxcsr_live = cpu->x87_pending = cpu->x87_unmasked = cpu->ferr = false;
 }
 
+void fpu_export(SoftCpu *cpu, uint8_t *image, size_t bytes)
+{
+    uint64_t states = cpu->xcr0 & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+
+    fpu_park(cpu);
+    memcpy(image, cpu->xsave, bytes);
+    memset(image + IMAGE_HEADER, 0, IMAGE_EXTENDED - IMAGE_HEADER);
+    states |= XCR0_X87 | XCR0_SSE;
+    memcpy(image + IMAGE_HEADER, &states, sizeof states);
+}
+
+/* A component that the header says is in its initial state need not be there. */
+void fpu_import(SoftCpu *cpu, const uint8_t *image, size_t bytes)
+{
+    uint64_t states;
+    uint32_t mxcsr;
+
+    fpu_park(cpu);
+    memcpy(&states, image + IMAGE_HEADER, sizeof states);
+    memcpy(&mxcsr, image + IMAGE_MXCSR, sizeof mxcsr);
+    fpu_image_reset(cpu);
+    image_set_u16(cpu, IMAGE_FCW, FCW_DEFAULT);
+    image_set_u32(cpu, IMAGE_MXCSR, mxcsr & MXCSR_WRITABLE);
+    if (states & XCR0_X87) {
+        memcpy(cpu->xsave, image, IMAGE_MXCSR);
+        memcpy(cpu->xsave + IMAGE_ST, image + IMAGE_ST, IMAGE_XMM - IMAGE_ST);
+    }
+    if (states & XCR0_SSE) {
+        memcpy(cpu->xsave + IMAGE_XMM, image + IMAGE_XMM, 256);
+    }
+    if (states & XCR0_AVX) {
+        memcpy(cpu->xsave + IMAGE_EXTENDED, image + IMAGE_EXTENDED, bytes - IMAGE_EXTENDED < 256 ? bytes - IMAGE_EXTENDED : 256);
+    }
+}
+
 void fpu_park_slow(SoftCpu *cpu)
 {
     if (cpu->mxcsr_live) {

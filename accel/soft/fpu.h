@@ -38,6 +38,10 @@ static inline void fpu_park(SoftCpu *cpu)
 /* The power-on and INIT values of the image (FINIT's control word 037Fh is not the power-on 0040h). */
 void fpu_image_reset(SoftCpu *cpu);
 
+/* To and from an XSAVE image in standard form of at least 576 bytes, header and all: CpuState.xsave. */
+void fpu_export(SoftCpu *cpu, uint8_t *image, size_t bytes);
+void fpu_import(SoftCpu *cpu, const uint8_t *image, size_t bytes);
+
 /* Before an SSE, an MMX, an x87 instruction: #UD, #NM, #MF. */
 void fpu_refuse_sse(SoftCpu *cpu, const Insn *insn);       /* raises; called when the fast test below fails */
 static inline void fpu_check_sse(SoftCpu *cpu, const Insn *insn)

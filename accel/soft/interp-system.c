@@ -407,19 +407,6 @@ static void wrmsr(SoftCpu *cpu, const Insn *insn)
     }
 }
 
-static void xgetbv(SoftCpu *cpu, const Insn *insn)
-{
-    uint32_t index = (uint32_t)cpu->gpr[GPR_RCX];
-
-    if (!(cpu->cr4 & CR4_OSXSAVE)) {
-        undefined(cpu, insn);
-    }
-    if (index > 1 || (index == 1 && !cpuid_has(cpu->features, FEATURE_XGETBV1))) {
-        general_protection(cpu, insn);
-    }
-    set_edx_eax(cpu, cpu->xcr0);           /* index 1, what is in use: said to be all of it */
-}
-
 static void xsetbv(SoftCpu *cpu, const Insn *insn)
 {
     uint64_t value = get_edx_eax(cpu);
@@ -623,7 +610,7 @@ const SoftHandler system_handlers[] = {
     { OP_SYSCALL, .call = syscall_ }, { OP_SYSRET, .call = sysret }, { OP_SYSENTER, .call = sysenter }, { OP_SYSEXIT, .call = sysexit },
     { OP_SWAPGS, .call = swapgs }, { OP_RDFSBASE, .call = rdfsbase }, { OP_RDGSBASE, .call = rdgsbase },
     { OP_WRFSBASE, .call = wrfsbase }, { OP_WRGSBASE, .call = wrgsbase }, { OP_CLAC, .call = clac }, { OP_STAC, .call = stac },
-    { OP_MONITOR, .call = undefined }, { OP_MWAIT, .call = undefined }, { OP_XGETBV, .call = xgetbv }, { OP_XSETBV, .call = xsetbv },
+    { OP_MONITOR, .call = undefined }, { OP_MWAIT, .call = undefined }, { OP_XSETBV, .call = xsetbv },
     { OP_RSM, .call = undefined }, { OP_VMCALL, .call = undefined }, { OP_VMMCALL, .call = undefined },
     { 0 },
 };

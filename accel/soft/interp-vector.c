@@ -305,7 +305,8 @@ static InsnRun *choose(const Insn *insn, const OptabRow *row)
     return vector_general;
 }
 
-/* First execution of a decoded instruction. The instruction belongs to this CPU's block, so it may be completed here. */
+/* First execution of a decoded instruction: completes it in its block. Blocks are shared; two CPUs that come here at once
+ * store the same values, and the function last. */
 static void vector_first(SoftCpu *cpu, const Insn *insn)
 {
     Insn *own = (Insn *)insn;
@@ -321,8 +322,9 @@ static void vector_first(SoftCpu *cpu, const Insn *insn)
     if (!own->stub) {
         soft_raise(cpu, insn, EXC_UD);
     }
-    own->run = choose(insn, row);
-    own->run(cpu, insn);
+    InsnRun *run = choose(insn, row);
+    __atomic_store_n(&own->run, run, __ATOMIC_RELEASE);
+    run(cpu, insn);
 }
 
 /* ---- handlers of their own --------------------------------------------------------------------------------- */
@@ -388,6 +390,6 @@ const SoftHandler vector_handlers[] = {
     { OP_LDMXCSR, .call = vector_ldmxcsr }, { OP_STMXCSR, .call = vector_stmxcsr },
     { OP_FXSAVE, .call = vector_fxsave }, { OP_FXRSTOR, .call = vector_fxrstor },
     { OP_XSAVE, .call = vector_xsave }, { OP_XSAVEOPT, .call = vector_xsaveopt }, { OP_XSAVEC, .call = vector_xsavec },
-    { OP_XRSTOR, .call = vector_xrstor },
+    { OP_XRSTOR, .call = vector_xrstor }, { OP_XGETBV, .call = vector_xgetbv },
     { .op = 0 },
 };
