@@ -72,6 +72,7 @@ void kvm_cpu_kick(Cpu *cpu);
 /* slots.c */
 KvmSlots *kvm_slots_new(Kvm *kvm);
 void kvm_slots_free(KvmSlots *slots);
+void kvm_slots_sync(KvmSlots *slots);      /* before guest memory matters to KVM; NULL is ignored */
 
 /* irqchip.c */
 bool kvm_irqchip_open(Kvm *kvm, IrqchipMode mode, GError **err);

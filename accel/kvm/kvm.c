@@ -333,6 +333,7 @@ static void kvm_resuming(Cpu *cpu)
     KvmCpu *k = cpu->data;
     Kvm *kvm = k->kvm;
 
+    kvm_slots_sync(kvm->slots);
     if (kvm->clock_held) {
         struct kvm_clock_data clock = { .clock = kvm->clock };
         kvm->clock_held = false;

@@ -2,8 +2,8 @@
 /*
  * slots.c - guest memory as KVM's memory slots, and the dirty log
  *
- * Each new flat view is turned into the list of slots that it wants; what is not wanted any more is deleted, what is new
- * is added. Both happen with every vCPU out of KVM_RUN, so that none sees the hole between. Ranges are cut at 768 KiB and 1 MiB: the
+ * A new flat view is turned into the list of slots that it wants; what is not wanted any more is deleted, what is new
+ * is added. While the machine is paused that waits until it goes on. Both happen with every vCPU out of KVM_RUN, so that none sees the hole between. Ranges are cut at 768 KiB and 1 MiB: the
  * chipset's PAM flips then never replace the large slots around them. What is not aligned to pages stays without a slot:
  * its accesses come as MMIO exits, which serve memory too.
  *
@@ -38,6 +38,7 @@ struct KvmSlots {
     GArray *list;                          /* Slot */
     GByteArray *used;                      /* one byte per id */
     uint32_t most;
+    bool stale;                            /* the view changed since the last update */
     uint64_t *bitmap;                      /* for KVM_GET_DIRTY_LOG */
     size_t bitmap_bytes;
 };
@@ -213,13 +214,11 @@ static void add_slot(KvmSlots *slots, Slot slot)
     g_array_append_val(slots->list, slot);
 }
 
-static void view_changed(void *opaque, const FlatView *old_view, const FlatView *new_view)
+static void update(KvmSlots *slots, const FlatView *view)
 {
-    KvmSlots *slots = opaque;
-    g_autoptr(GArray) wanted = wanted_slots(new_view);
+    g_autoptr(GArray) wanted = wanted_slots(view);
     bool changes = false;
 
-    (void)old_view;
     for (guint i = 0; i < slots->list->len; i++) {
         g_array_index(slots->list, Slot, i).keep = false;
     }
@@ -253,6 +252,26 @@ static void view_changed(void *opaque, const FlatView *old_view, const FlatView 
     kvm_uninhibit(slots->kvm);
 }
 
+/* While nobody runs, changes gather until somebody is about to: a machine is built and reset with one update. */
+static void view_changed(void *opaque, const FlatView *old_view, const FlatView *new_view)
+{
+    KvmSlots *slots = opaque;
+
+    (void)old_view;
+    slots->stale = slots->kvm->accel->settled;
+    if (!slots->stale) {
+        update(slots, new_view);
+    }
+}
+
+void kvm_slots_sync(KvmSlots *slots)
+{
+    if (slots && slots->stale) {
+        slots->stale = false;
+        update(slots, space_view(slots->kvm->accel->memory));
+    }
+}
+
 KvmSlots *kvm_slots_new(Kvm *kvm)
 {
     KvmSlots *slots = g_new0(KvmSlots, 1);
@@ -274,8 +293,8 @@ void kvm_slots_free(KvmSlots *slots)
     }
     space_unlisten(slots->kvm->accel->memory, &(SpaceListener){ view_changed, slots });
     ram_set_logger(NULL);
-    while (slots->list->len) {
-        drop_slot(slots, slots->list->len - 1);
+    for (guint i = 0; i < slots->list->len; i++) {       /* the slots themselves go with the VM */
+        ram_block_unref(g_array_index(slots->list, Slot, i).ram);
     }
     g_array_unref(slots->list);
     g_byte_array_unref(slots->used);

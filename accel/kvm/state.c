@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include <string.h>
 
+enum { CR4_PAE = 1 << 5 };
 G_STATIC_ASSERT(sizeof(struct kvm_xsave) == sizeof(((CpuState *)0)->xsave));
 
 /* Segments: attributes as a descriptor has them, against KVM's one byte per field. */
@@ -143,6 +144,9 @@ bool kvm_cpu_set_state(Cpu *cpu, const CpuState *state, GError **err)
     struct kvm_vcpu_events events;
     struct kvm_debugregs debug = { .db = { state->dr[0], state->dr[1], state->dr[2], state->dr[3] }, .dr6 = state->dr6, .dr7 = state->dr7 };
 
+    if (state->cr4 & CR4_PAE) {
+        kvm_slots_sync(k->kvm->slots);     /* KVM follows CR3 at once */
+    }
     regs_out(state, &regs);
     sregs_out(state, &sregs);
     events_out(state, &events);

@@ -241,7 +241,8 @@ static void dirty_log(void)
     bed->ends = 0;
     g_assert_cmpuint(bed_run(bed), ==, 5);
     region_set_enabled(&bed->low, false);
-    region_set_enabled(&bed->low, true);
+    bed_start(bed);
+    bed_stop(bed);
     g_assert_true(ram_dirty_test_and_clear(ram, DIRTY_MIGRATION, 0x2f000, 4096));
     g_assert_true(ram_dirty_log(ram, DIRTY_MIGRATION, false, NULL));
     bed_free(bed);
