@@ -10,23 +10,64 @@
  * stores to it take the slow path, which calls block_written(); a store that hits bytes of a block drops it. The
  * block that is running when it is dropped ends after the storing instruction.
  *
- * Threads: everything on the CPU thread, but block_dma_written(), which any thread may call.
+ * Threads: one thread runs all CPUs and calls everything here; only ram_code_written, which this file fills in, is called by any.
  */
 #pragma once
 #include "accel/memory/ram.h"
-#include "accel/soft/state.h"
+#include "accel/soft/handlers.h"
 
 enum { BLOCK_LIMIT = 64 };
+
+struct Block {
+    uint64_t key;                          /* of the hash: host address of the first byte */
+    uint32_t mode;                         /* mode_key, perhaps with KEY_SINGLE */
+    uint16_t count;                        /* instructions, without the one that ends a block that falls through */
+    uint16_t length;                       /* bytes */
+    Block *hash_next;
+    struct CodePage *page[2];              /* the second: of an instruction that crosses */
+    Block *page_next[2];
+    const uint8_t *second_host;            /* page[1]'s, compared at every look-up: linear neighbours need not stay neighbours */
+    uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not watched (block.c) */
+    bool dropped;
+    Insn insns[];
+};
+
+/* The hash of the jump cache. */
+static inline unsigned jump_slot(uint64_t rip)
+{
+    return (unsigned)(rip ^ rip >> JUMP_BITS) & (JUMP_ENTRIES - 1);
+}
+
+/* The end of a branch handler: goes on at rip, in the next block when that is known, else by way of the run loop. */
+static inline __attribute__((always_inline)) void soft_goto(SoftCpu *cpu, uint64_t rip)
+{
+    cpu->rip = rip;
+#if SOFT_THREADED
+    if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask), 1)) {
+        const JumpEntry *entry = &cpu->jumps[jump_slot(rip)];
+
+        if (__builtin_expect(entry->rip == rip && entry->stamp == cpu->stamp, 1)) {
+            Block *block = entry->block;
+
+            if (__builtin_expect((cpu->budget -= block->count) >= 0, 1)) {
+                cpu->block = block;
+                cpu->block_rip = rip;
+                block->insns[0].run(cpu, block->insns);
+            }
+        }
+    }
+#endif
+}
 
 /* mmu.c, when it fills an entry: no write tag for such a page (the one around offset). */
 bool block_page_has_code(const RamBlock *ram, uint64_t offset);
 /* mmu.c, after (or just before) a store to such a page. */
 void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 
-/* The block for cpu->rip in the current mode; decodes it when it is new. Raises what fetching raises. */
+/* The block for cpu->rip in the current mode; decodes it when it is new. Raises what fetching raises. Valid until the next call. */
 Block *block_get(SoftCpu *cpu, bool single);
-void block_flush_all(void);                /* forgets every block: no CPU is inside one */
+void block_run(SoftCpu *cpu, Block *block);                /* and what follows it, until something wants the run loop */
 void block_add_cpu(SoftCpu *cpu);
-void block_remove_cpu(SoftCpu *cpu);
-/* On the CPU thread, out of blocks: carries out what block_dma_written() noted, frees what was dropped. */
+void block_remove_cpu(SoftCpu *cpu);       /* the last one forgets every block */
+/* On the CPU thread, out of blocks: drops what was written by DMA, frees what was dropped. */
 void block_settle(void);

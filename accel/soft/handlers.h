@@ -26,7 +26,8 @@ typedef struct SoftHandler {
 } SoftHandler;
 #define FORM_ONLY(form) ((form) + 1)
 
-extern const SoftHandler integer_handlers[], string_handlers[];           /* cpu-int */
+extern const SoftHandler move_handlers[], shift_handlers[], bit_handlers[], multiply_handlers[];   /* interp-move.c and so on */
+extern const SoftHandler branch_handlers[], stack_handlers[], string_handlers[], port_handlers[], locked_handlers[];
 extern const SoftHandler system_handlers[], segment_handlers[];           /* interp-system.c, interp-segment.c */
 extern const SoftHandler x87_handlers[], vector_handlers[];               /* interp-x87.c, interp-vector.c */
 
@@ -34,8 +35,11 @@ extern const SoftHandler x87_handlers[], vector_handlers[];               /* int
 void soft_bind(const SoftCpu *cpu, Insn *insn);
 
 /* The fast ones by table of form, size and memory kind; NULL: look in the tables above. */
-InsnRun *integer_bind(const Insn *insn);
-InsnRun *branch_bind(const Insn *insn);
+InsnRun *move_bind(const Insn *insn);
+InsnRun *shift_bind(const Insn *insn);
+InsnRun *stack_bind(const SoftCpu *cpu, const Insn *insn);
+InsnRun *integer_bind(Insn *insn);        /* may swap the operands of reg,reg */
+InsnRun *branch_bind(const SoftCpu *cpu, Insn *insn);
 
 /* Continues at rip (already cut to the operand size and checked against the limit of CS where there is one). */
 static inline void soft_jump(SoftCpu *cpu, uint64_t rip) { cpu->rip = rip; }
@@ -51,10 +55,10 @@ _Noreturn void soft_restart(SoftCpu *cpu, const Insn *insn);
 #endif
 
 #define SOFT_HANDLER(name)                                                                             \
-    static inline __attribute__((always_inline)) void name##_body(SoftCpu *cpu, const Insn *insn);     \
+    static inline __attribute__((always_inline)) void name##_body(SoftCpu *, const Insn *);            \
     static void name(SoftCpu *cpu, const Insn *insn)                                                   \
     {                                                                                                  \
         name##_body(cpu, insn);                                                                        \
         SOFT_NEXT(cpu, insn);                                                                          \
     }                                                                                                  \
-    static inline __attribute__((always_inline)) void name##_body(SoftCpu *cpu, const Insn *insn)
+    static inline __attribute__((always_inline)) void name##_body(__attribute__((unused)) SoftCpu *cpu, __attribute__((unused)) const Insn *insn)
