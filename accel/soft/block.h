@@ -29,7 +29,7 @@ struct Block {
     const uint8_t *second_host;            /* page[1]'s, compared at every look-up: linear neighbours need not stay neighbours */
     uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not watched (block.c) */
     bool dropped;
-    Insn insns[];
+    _Alignas(64) Insn insns[];
 };
 
 /* The hash of the jump cache. */

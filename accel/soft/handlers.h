@@ -33,6 +33,7 @@ extern const SoftHandler x87_handlers[], vector_handlers[];               /* int
 
 /* Sets insn->run (and .stub): the function for this instruction on a CPU with these features; one that raises #UD when there is none. */
 void soft_bind(const SoftCpu *cpu, Insn *insn);
+void soft_bind_too_long(Insn *insn);       /* one that raises #GP(0) */
 
 /* The fast ones by table of form, size and memory kind; NULL: look in the tables above. */
 InsnRun *move_bind(const Insn *insn);

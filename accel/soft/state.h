@@ -36,6 +36,7 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_EXIT = 1,                      /* leave guest code: pause, kick, flush, end */
     REQUEST_INTR = 2,                      /* the interrupt source has something (level) */
     REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
+    REQUEST_CODE = 32,                     /* a device wrote over decoded code: block_settle() */
 };
 
 /* Bit of a block's key that soft_mode_changed() never sets (its bits: KEY_* in system.h): a block of one instruction. */
@@ -100,7 +101,6 @@ struct SoftCpu {
     uint64_t stamp;                        /* of the jump cache: sys.fetch_generation << 32 | mode_key */
     JumpEntry jumps[JUMP_ENTRIES];
     SoftCpu *next_cpu;                     /* list of all contexts of the block cache */
-    bool unwind_ready;                     /* .unwind may be jumped to */
 };
 
 /* Exceptions. They never return; the instruction has no effect (handlers probe before they commit). */

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * soft.c - the software CPU as an accelerator ("tcg")
+ *
+ * Models   x86-64 processors as cpuid.c describes them
+ * Threads  one runs all CPUs in turn, so blocks and tables need no locks; lines into a CPU only set bits of its request word
+ * Tests    tests/guest
+ */
+#include "accel/accel-ops.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/run.h"
+#include "base/epoch.h"
+#include "base/error.h"
+
+enum { TURN = 20000, ALONE = 1 << 28 };    /* instructions until another CPU, or the thread's housekeeping, has its turn */
+
+/* ---- the accelerator ------------------------------------------------------------------------------------------------------------ */
+
+static SoftCpu *context_of(const Cpu *cpu) { return cpu->data; }
+
+static bool soft_usable(char **why)
+{
+    (void)why;
+    return true;
+}
+
+/* QEMU's options of tcg. */
+static bool read_option(const char *key, const Value *value, GError **err)
+{
+    if (!strcmp(key, "name") || !strcmp(key, "tb-size") || !strcmp(key, "split-wx")) {
+        return true;                       /* there is no translated code to size or to place yet */
+    }
+    if (!strcmp(key, "thread")) {
+        const char *text = value_string(value);
+
+        if (text && (!strcmp(text, "single") || !strcmp(text, "multi"))) {
+            return true;                   /* guests cannot tell; all CPUs share one host thread */
+        }
+        return fail(err, EINVAL, "accelerator 'tcg': thread is '%s', it must be single or multi", text ? text : "");
+    }
+    return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size and split-wx", key);
+}
+
+static bool soft_open(Accel *accel, const Value *options, GError **err)
+{
+    for (size_t i = 0; options && i < value_length(options); i++) {
+        if (!read_option(value_key_at(options, i), value_member_at(options, i), err)) {
+            return false;
+        }
+    }
+    accel->irqchip = IRQCHIP_OFF;
+    accel->one_thread = true;
+    return true;
+}
+
+static void soft_close(Accel *accel) { (void)accel; }
+
+static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError **err)
+{
+    CpuidConfig config;
+    SoftCpu *context;
+
+    if (!soft_cpuid_config(&config, model, smp, err)) {
+        return false;
+    }
+    context = soft_context_new(cpu->accel->memory, cpu->accel->ports);
+    if (!context) {
+        return fail(err, ENOMEM, "CPU %u: no memory for its context of %zu KiB", cpu->index, sizeof *context / 1024);
+    }
+    context->cpu = cpu;
+    soft_cpuid_set(context, &config);
+    soft_context_attach(context);
+    cpu->data = context;
+    return true;
+}
+
+static void soft_cpu_close(Cpu *cpu)
+{
+    soft_context_free(context_of(cpu));
+    cpu->data = NULL;
+}
+
+static CpuRunResult soft_run_cpu(Cpu *cpu)
+{
+    SoftCpu *context = context_of(cpu);
+    Accel *accel = cpu->accel;
+    RunStop stop;
+
+    __atomic_fetch_and(&context->request, ~(uint32_t)REQUEST_EXIT, __ATOMIC_SEQ_CST);
+    if (cpu_leave_wanted(cpu)) {
+        return CPU_RAN;
+    }
+    context->source = cpu->source;
+    epoch_enter();
+    mmu_begin(context);
+    stop = soft_loop(context, accel->cpus->len > 1 ? TURN : ALONE);
+    epoch_leave();
+    if (stop == RUN_DEAD) {
+        accel->host.triple_fault(accel->host.opaque, cpu);
+        return CPU_STOPPED;
+    }
+    return stop == RUN_HALTED ? CPU_SLEEPS : CPU_RAN;
+}
+
+static bool soft_cpu_has_work(Cpu *cpu) { return soft_has_work(context_of(cpu)); }
+
+static void request(Cpu *cpu, uint32_t bits) { __atomic_fetch_or(&context_of(cpu)->request, bits, __ATOMIC_SEQ_CST); }
+
+static void soft_kick(Cpu *cpu) { request(cpu, REQUEST_EXIT); }
+
+static void soft_set_intr(Cpu *cpu, bool level)
+{
+    if (level) {
+        request(cpu, REQUEST_INTR);
+    } else {
+        __atomic_fetch_and(&context_of(cpu)->request, ~(uint32_t)REQUEST_INTR, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void soft_nmi(Cpu *cpu) { request(cpu, REQUEST_NMI); }
+static void soft_init_line(Cpu *cpu) { request(cpu, REQUEST_INIT); }
+
+static void soft_sipi(Cpu *cpu, uint8_t vector)
+{
+    __atomic_store_n(&context_of(cpu)->sipi_vector, vector, __ATOMIC_SEQ_CST);
+    request(cpu, REQUEST_SIPI);
+}
+
+typedef struct A20 { bool enabled; } A20;
+
+static void set_a20_here(Cpu *cpu, void *opaque)
+{
+    mmu_set_a20(context_of(cpu), ((A20 *)opaque)->enabled);
+}
+
+static void soft_set_a20(Accel *accel, bool enabled)
+{
+    A20 a20 = { enabled };
+
+    for (guint i = 0; i < accel->cpus->len; i++) {
+        cpu_run_on(g_ptr_array_index(accel->cpus, i), set_a20_here, &a20);
+    }
+}
+
+static void soft_cpu_reset(Cpu *cpu) { soft_reset(context_of(cpu), cpu->index == 0); }
+static void soft_get_state(Cpu *cpu, CpuState *state)
+{
+    SoftCpu *context = context_of(cpu);
+
+    context->source = cpu->source;
+    soft_state_get(context, state);
+}
+
+static bool soft_set_state(Cpu *cpu, const CpuState *state, GError **err)
+{
+    (void)err;
+    SoftCpu *context = context_of(cpu);
+
+    context->source = cpu->source;
+    soft_state_set(context, state);
+    if (context->source.set_base) {
+        context->source.set_base(context->source.opaque, state->apic_base);
+        context->source.set_cr8(context->source.opaque, (uint8_t)(state->cr8 & 15));
+    }
+    return true;
+}
+
+static bool soft_is_halted(Cpu *cpu) { return context_of(cpu)->activity != CPU_RUNNABLE; }
+static uint64_t soft_tsc_khz(const Cpu *cpu) { (void)cpu; return soft_host_tsc_khz(); }
+
+const AccelOps soft_ops = {
+    .name = "tcg",  .help = "the software CPU: runs everywhere",  .has_cpus = true,
+    .usable = soft_usable,  .open = soft_open,  .close = soft_close,  .cpu_open = soft_cpu_open,  .cpu_close = soft_cpu_close,
+    .run = soft_run_cpu,  .has_work = soft_cpu_has_work,  .kick = soft_kick,
+    .set_intr = soft_set_intr,  .nmi = soft_nmi,  .init_signal = soft_init_line,  .sipi = soft_sipi,  .set_a20 = soft_set_a20,
+    .reset = soft_cpu_reset,  .get_state = soft_get_state,  .set_state = soft_set_state,
+    .is_halted = soft_is_halted,  .tsc_khz = soft_tsc_khz,
+};
