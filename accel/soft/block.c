@@ -470,7 +470,7 @@ static Block *block_new(const Build *build, uint64_t key, uint32_t mode)
     Block *block = aligned_alloc(64, sizeof *block + insns * sizeof(Insn));
 
     if (!block) {
-        g_error("no memory for decoded guest code");
+        return NULL;
     }
     memset(block, 0, sizeof *block);
     block->key = key;
@@ -528,6 +528,9 @@ static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t 
     while (add_instruction(&build)) {
     }
     Block *block = block_new(&build, key, mode);
+    if (!block) {
+        return NULL;
+    }
     if (log_enabled(LOG_IN_ASM)) {
         log_block(&build);
     }
@@ -645,8 +648,9 @@ Block *block_get(SoftCpu *cpu, bool single)
         drop(block);
         block = NULL;
     }
-    if (!block) {
-        block = make(cpu, linear, host, mode);
+    if (!block && (block = make(cpu, linear, host, mode)) == NULL) {
+        forget_all();                      /* the host has no memory: start over with what we had */
+        return block_get(cpu, true);
     }
     if (!single && !block->copy) {
         cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = cpu->stamp, .block = block };

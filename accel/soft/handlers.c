@@ -52,8 +52,7 @@ static void build_index(void)
         first_of[op] = (uint16_t)count;
         for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
             for (const SoftHandler *row = tables[t]; row->op; row++) {
-                if (row->op == op) {
-                    g_assert(count < HANDLER_LIMIT);
+                if (row->op == op && count < HANDLER_LIMIT) {
                     sorted[count++] = row;
                 }
             }
