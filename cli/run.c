@@ -5,6 +5,7 @@
  * Tests    tests/cli/process.py, tests/guest
  */
 #include "cli/run.h"
+#include "accel/memory/ram.h"
 #include "base/char/chardev.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -109,17 +110,24 @@ static bool open_chardevs(Run *run, GError **err)
     return true;
 }
 
+/* The first processor's record is enough; the whole file takes the kernel long to write on a large host. */
 static bool processor_has_virtualization(void)
 {
-    g_autofree char *text = NULL;
+    char line[8192];
+    bool found = false;
+    FILE *file = fopen("/proc/cpuinfo", "re");
 
-    if (!g_file_get_contents("/proc/cpuinfo", &text, NULL, NULL)) {
-        return false;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        if (g_str_has_prefix(line, "flags")) {
+            g_auto(GStrv) words = g_strsplit(g_strchomp(line), " ", -1);
+            found = g_strv_contains((const char *const *)words, "vmx") || g_strv_contains((const char *const *)words, "svm");
+            break;
+        }
     }
-    const char *flags = strstr(text, "\nflags");
-    g_autofree char *line = flags ? g_strndup(flags + 1, strcspn(flags + 1, "\n")) : g_strdup("");
-    g_auto(GStrv) words = g_strsplit(line, " ", -1);
-    return g_strv_contains((const char *const *)words, "vmx") || g_strv_contains((const char *const *)words, "svm");
+    if (file) {
+        fclose(file);
+    }
+    return found;
 }
 
 /* Nobody chose: say in one line what runs the guest, and why not something faster. */
@@ -150,6 +158,17 @@ static bool choose_accel(Run *run, GError **err)
     return true;
 }
 
+/* A guest whose output goes nowhere looks as if it hung. */
+static bool mention_silence(Run *run, GError **err)
+{
+    (void)err;
+    if (!run->config->nographic && !run->config->display_given && !run->config->serial_given && !value_get(run->tree, "devices") &&
+        !value_get_bool(run->tree, "nodefaults", false) && !value_get(run->tree, "qtest") && !value_get(run->tree, "debugcon")) {
+        report_info("nothing shows what the guest says: there is no display yet; -nographic brings its serial console here");
+    }
+    return true;
+}
+
 static bool lock_memory(Run *run, GError **err)
 {
     if (value_get_bool(value_get(run->tree, "overcommit"), "mem-lock", false) && mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
@@ -163,9 +182,25 @@ static bool open_monitor_slots(Run *run, GError **err)
     return monitor_slots_open(value_get(run->tree, "monitors"), err);
 }
 
+/* mem-merge lets the host share equal pages; a core dump leaves the guest's memory out where that was asked for. */
+static void advise_memory(void *opaque, RamBlock *ram)
+{
+    const Value *machine = value_get(opaque, "machine");
+
+    if (strcmp(value_get_string(machine, "mem-merge", "off"), "on") == 0) {
+        madvise(ram->host, ram->size, MADV_MERGEABLE);
+    }
+    if (strcmp(value_get_string(machine, "dump-guest-core", "on"), "off") == 0) {
+        madvise(ram->host, ram->size, MADV_DONTDUMP);
+    }
+}
+
 static bool build_machine(Run *run, GError **err)
 {
     run->machine = machine_build(run->tree, err);
+    if (run->machine) {
+        ram_for_each(advise_memory, run->config->tree);
+    }
     return run->machine != NULL;
 }
 
@@ -229,7 +264,7 @@ static bool start(Run *run, GError **err)
 
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
-    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, choose_accel, lock_memory, open_monitor_slots,
+    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitor_slots,
     build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
 };
 

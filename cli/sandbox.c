@@ -7,13 +7,14 @@
  *
  * Omits    children of elevateprivileges=children get PR_SET_NO_NEW_PRIVS, which any filter sets anyway
  * Threads  entering: main loop; the handler: the thread that made the call
- * Tests    tests/cli/process.py, tests/unit/sandbox.c
+ * Tests    tests/unit/sandbox.c, tests/cli/process.py
  */
 #include "base/char/chardev.h"
 #include "base/error.h"
 #include "cli/run.h"
 #include "hw/core/exit-status.h"
 #include <errno.h>
+#include <linux/audit.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -59,7 +60,7 @@ static const char *call_name(int number)
             return denied[i].name;
         }
     }
-    return number == SCMP_SYS(clone) ? "clone" : number == SCMP_SYS(prlimit64) ? "prlimit64" : "of another architecture";
+    return number == SCMP_SYS(clone) ? "clone" : number == SCMP_SYS(prlimit64) ? "prlimit64" : "of the x32 kind";
 }
 
 /* The handler may use only write() and the like. */
@@ -91,7 +92,7 @@ static void call_caught(int number, siginfo_t *info, void *context)
     (void)number;
     (void)context;
     append(line, &at, sizeof line, "roost: sandbox: system call ");
-    append(line, &at, sizeof line, call_name(info->si_syscall));
+    append(line, &at, sizeof line, info->si_arch == AUDIT_ARCH_X86_64 ? call_name(info->si_syscall) : "of another architecture");
     append(line, &at, sizeof line, " (");
     append_number(line, &at, sizeof line, (unsigned)info->si_syscall);
     append(line, &at, sizeof line, ") is not allowed by -sandbox; the process ends\n");

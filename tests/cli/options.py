@@ -171,7 +171,7 @@ def _():
         raise Skip("qemu-system-x86_64 is not installed")
     text = subprocess.run([qemu, "-help"], capture_output=True, text=True).stdout
     for name in sorted(set(re.findall(r"^-{1,2}([A-Za-z][A-Za-z0-9_-]*)", text, re.M))):
-        ran = roost(f"-{name}")
+        ran = roost("--print-config", f"-{name}")
         check("is not an option" not in ran.err, ran)
 
 

@@ -196,6 +196,29 @@ def _():
     check("C-a x" in out, out)
 
 
+@case("stopped, it gives the terminal back; continued, it takes it again")
+def _():
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    with Running(*GRAPHLESS, wait=0.4, stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal) as run:
+        check(raw(termios.tcgetattr(slave)), "not raw at first")
+        for _ in range(2):
+            run.process.send_signal(signal.SIGTSTP)
+            wait_for(lambda: "State:\tT" in open(f"/proc/{run.process.pid}/status").read(), "it to stop")
+            check(termios.tcgetattr(slave) == before, "not restored while stopped")
+            run.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: raw(termios.tcgetattr(slave)), "raw mode again")
+        os.write(master, b"\x01x")
+        check(run.process.wait(MAX_SECONDS) == 0, "ended otherwise")
+        check(termios.tcgetattr(slave) == before, "not restored at the end")
+    os.close(master)
+    os.close(slave)
+
+
 @case("stdio twice: one line names both")
 def _():
     ran = roost(*NONE, "-serial", "stdio", "-chardev", "stdio,id=other")
