@@ -460,7 +460,7 @@ static bool add_instruction(Build *build)
     }
     soft_bind(cpu, insn);
     build->length += insn->length;
-    build->closed = optab_row(insn->row)->flags & ROW_ENDS_BLOCK;
+    build->closed = soft_ends_block(insn);
     return !build->closed && !build->second_host && build->count < build->limit && !(build->copies && may_store(insn));
 }
 
@@ -667,7 +667,7 @@ void block_run(SoftCpu *cpu, Block *block)
     block->insns[0].run(cpu, block->insns);
 #else
     for (unsigned i = 0; i <= block->count && cpu->block == block; i++) {
-        bool last = i + 1u == block->count && optab_row(block->insns[i].row)->flags & ROW_ENDS_BLOCK;
+        bool last = i + 1u == block->count && soft_ends_block(&block->insns[i]);
 
         block->insns[i].run(cpu, &block->insns[i]);
         if (last) {

@@ -34,6 +34,24 @@ static void run_call_last(SoftCpu *cpu, const Insn *insn)
     ((InsnRun *)insn->stub)(cpu, insn);
 }
 
+/* Repeated strings and port accesses: the last too, but nothing of the mode has changed, so the next block may follow at once. */
+static void run_call_chain(SoftCpu *cpu, const Insn *insn)
+{
+    run_call_last(cpu, insn);
+    soft_goto(cpu, cpu->rip);
+}
+
+static bool ends_and_chains(const Insn *insn)
+{
+    return insn->op == OP_IN || insn->op == OP_OUT || insn->op == OP_INS || insn->op == OP_OUTS ||
+           (insn->form == FORM_STRING && insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
+}
+
+bool soft_ends_block(const Insn *insn)
+{
+    return optab_row(insn->row)->flags & ROW_ENDS_BLOCK || ends_and_chains(insn);
+}
+
 /* ---- the index ----------------------------------------------------------------------------------------------------------- */
 
 enum { HANDLER_LIMIT = 1024 };
@@ -131,7 +149,7 @@ void soft_bind(const SoftCpu *cpu, Insn *insn)
         insn->run = handler->run;
     } else {
         insn->stub = (const void *)handler->call;
-        insn->run = optab_row(insn->row)->flags & ROW_ENDS_BLOCK ? run_call_last : run_call;
+        insn->run = ends_and_chains(insn) ? run_call_chain : soft_ends_block(insn) ? run_call_last : run_call;
     }
 }
 

@@ -35,6 +35,8 @@ extern const SoftHandler x87_handlers[], vector_handlers[];               /* int
 void soft_bind(const SoftCpu *cpu, Insn *insn);
 void soft_bind_too_long(Insn *insn);       /* one that raises #GP(0) */
 
+bool soft_ends_block(const Insn *insn);    /* nothing is decoded after it in its block */
+
 /* The fast ones by table of form, size and memory kind; NULL: look in the tables above. */
 InsnRun *move_bind(const Insn *insn);
 InsnRun *shift_bind(const Insn *insn);

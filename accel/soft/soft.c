@@ -131,6 +131,7 @@ typedef struct A20 { bool enabled; } A20;
 static void set_a20_here(Cpu *cpu, void *opaque)
 {
     mmu_set_a20(context_of(cpu), ((A20 *)opaque)->enabled);
+    request(cpu, REQUEST_EXIT);            /* known blocks are found anew */
 }
 
 static void soft_set_a20(Accel *accel, bool enabled)
