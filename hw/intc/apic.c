@@ -38,7 +38,10 @@ static LapicTime time_of(const Apic *apic)
 {
     LapicTime time = { .now = clock_now(CLOCK_GUEST) };
 
-    if (apic->cpu && apic->chip.has_deadline) {
+    if (!apic->cpu) {                      /* on a rig: a counter of 1 GHz */
+        time.tsc_khz = 1000000;
+        time.tsc = (uint64_t)time.now;
+    } else if (apic->chip.has_deadline) {
         time.tsc_khz = cpu_tsc_khz(apic->cpu);
         time.tsc = cpu_tsc(apic->cpu);
     }
@@ -282,7 +285,7 @@ void apic_bus_set_lint0(void *opaque, int pin, bool high)
 static Apic *current_apic(Intc *intc)
 {
     Cpu *cpu = cpu_current();
-    unsigned index = cpu ? cpu_index(cpu) : 0;
+    unsigned index = cpu ? cpu_index(cpu) : intc->seen_from;
 
     return index < intc->apics->len ? intc->apics->pdata[index] : NULL;
 }

@@ -180,9 +180,6 @@ static void gsi_set(void *opaque, int gsi, bool high)
     if (intc->levels[gsi] != high) {
         intc->levels[gsi] = high;
         TRACE(&intc_trace[TRACE_GSI], "gsi %d level %d", gsi, high);
-        if (intc->watch) {
-            intc->watch(intc->watch_opaque, gsi, high);
-        }
     }
     if (intc_in_kernel(intc)) {
         kernel_chips()->set_gsi(intc->machine, gsi, high);
@@ -338,14 +335,13 @@ bool intc_add_cpu(Intc *intc, const IntcCpu *cpu, GError **err)
     return true;
 }
 
-void intc_watch(Intc *intc, void (*watch)(void *opaque, int gsi, bool high), void *opaque)
-{
-    intc->watch = watch;
-    intc->watch_opaque = opaque;
-}
-
 void intc_probe(Intc *intc, void (*probe)(void *opaque, unsigned index, IntcSignal signal, uint8_t vector), void *opaque)
 {
     intc->probe = probe;
     intc->probe_opaque = opaque;
+}
+
+void intc_look_as(Intc *intc, unsigned index)
+{
+    intc->seen_from = index;
 }

@@ -37,9 +37,8 @@ void intc_send_msi(void *intc, uint64_t address, uint32_t data);
 int intc_acknowledge_pic(Intc *intc);
 bool intc_in_kernel(const Intc *intc);     /* everything: lines are KVM's */
 
-/* Every change of a GSI's level is told to watch (qtest's irq_intercept_in, rigs); NULL ends it. */
-void intc_watch(Intc *intc, void (*watch)(void *opaque, int gsi, bool high), void *opaque);
 /* What a rig without processors sees: called instead of the cpu_* functions of a CPU that is NULL. */
 typedef enum { INTC_INTR_LOW, INTC_INTR_HIGH, INTC_NMI, INTC_INIT, INTC_SIPI } IntcSignal;
 void intc_probe(Intc *intc, void (*probe)(void *opaque, unsigned index, IntcSignal signal, uint8_t vector), void *opaque);
+void intc_look_as(Intc *intc, unsigned index);         /* whose APIC an access without a processor reaches; at first 0 */
 CpuIrqSource intc_irq_source(Intc *intc, unsigned index);             /* what its CPU was given */

@@ -46,9 +46,8 @@ struct Intc {
     Region window;                         /* FEE00000h: the processor's own APIC, and messages */
     GPtrArray *apics;                      /* Apic *, by CPU index; fixed before the first CPU runs */
     unsigned arbitration;                  /* atomic: where the search for a lowest-priority taker starts */
+    unsigned seen_from;                    /* rigs: intc_look_as() */
     bool levels[INTC_GSIS];
-    void (*watch)(void *opaque, int gsi, bool high);
-    void *watch_opaque;
     void (*probe)(void *opaque, unsigned index, IntcSignal signal, uint8_t vector);
     void *probe_opaque;
 };

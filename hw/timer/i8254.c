@@ -349,7 +349,7 @@ static int64_t next_rise(const I8254Counter *counter, int64_t tick)
         return passed < period ? counter->start + period : -1;
     case 2:
     case 3:
-        return counter->start + (passed / period + 1) * period;
+        return period == 1 ? -1 : counter->start + (passed / period + 1) * period;     /* 1 is not allowed: OUT stands still */
     default:
         return passed <= period ? counter->start + period + 1 : -1;
     }
@@ -362,7 +362,7 @@ int64_t i8254_next_rise(I8254 *pit, unsigned index, int64_t now)
 
     catch_up(counter, tick);
     int64_t rise = next_rise(counter, tick);
-    if (counter->pending && rise > counter->pending_at) {
+    if (counter->pending && (rise < 0 || rise > counter->pending_at)) {
         rise = counter->pending_at;
     }
     return rise < 0 ? -1 : to_ns(rise);

@@ -6,12 +6,14 @@
  *
  * Boards   "bare"     address spaces and RAM
  *          "isa"      an ISA bus whose sixteen lines are probed; the default
+ *          "intc"     interrupt controllers with four processors, of which there are only probes
  *          "chipset"  host bridge, ISA bridge and power management of a PC; the ISA bridge's lines are probed
  *          any other  a board of hw/machine, without processors
  */
 #include "tests/rig/rig.h"
 #include "base/loop.h"
 #include "hw/chipset/piix3.h"
+#include "hw/intc/intc.h"
 #include "hw/isa/bus.h"
 #include "hw/models.h"
 #include "tests/rig/run.h"
@@ -28,8 +30,10 @@ struct Rig {
     Value *config;
     IsaBus isa;                            /* board "isa" */
     Region ram;                            /* boards "bare" and "isa": the machine's RAM at 0 */
-    bool level[ISA_IRQS];
-    unsigned edges[ISA_IRQS], resets;
+    Intc *intc;                            /* board "intc" */
+    RigCpu cpus[RIG_CPUS];
+    bool level[RIG_PROBES];
+    unsigned edges[RIG_PROBES], resets;
 };
 
 static Rig *running;
@@ -74,6 +78,10 @@ static void free_small_board(Machine *machine)
 {
     Rig *rig = machine->board_data;
 
+    if (rig->intc) {
+        intc_free(rig->intc);
+        rig->intc = NULL;
+    }
     if (rig->isa.bus.machine) {
         bus_destroy(&rig->isa.bus);
         memset(&rig->isa, 0, sizeof rig->isa);
@@ -119,6 +127,42 @@ static void build_chipset(Rig *rig)
     realized(pm);
 }
 
+static void cpu_signal(void *opaque, unsigned index, IntcSignal signal, uint8_t vector)
+{
+    Rig *rig = opaque;
+    RigCpu *cpu = &rig->cpus[index];
+
+    switch (signal) {
+    case INTC_INTR_LOW:
+    case INTC_INTR_HIGH:
+        cpu->intr = signal == INTC_INTR_HIGH;
+        break;
+    case INTC_NMI:
+        cpu->nmis++;
+        break;
+    case INTC_INIT:
+        cpu->inits++;
+        break;
+    case INTC_SIPI:
+        cpu->sipis++;
+        cpu->sipi_vector = vector;
+        break;
+    }
+}
+
+static void build_intc(Rig *rig)
+{
+    GError *err = NULL;
+
+    rig->intc = intc_new(rig->machine, &rig->isa, &err);
+    must(rig->intc != NULL, err);
+    intc_probe(rig->intc, cpu_signal, rig);
+    for (unsigned i = 0; i < RIG_CPUS; i++) {
+        const IntcCpu cpu = { .apic_id = i, .boot_processor = i == 0, .has_x2apic = true, .has_tsc_deadline = true };
+        must(intc_add_cpu(rig->intc, &cpu, &err), err);
+    }
+}
+
 static void build_small(Rig *rig, const char *board)
 {
     GError *err = NULL;
@@ -135,9 +179,12 @@ static void build_small(Rig *rig, const char *board)
     }
     region_init_alias(&rig->ram, "ram", &rig->machine->ram, 0, RIG_RAM);
     region_add(&rig->machine->memory_root, 0, &rig->ram, 0);
-    if (strcmp(board, "isa") == 0) {
+    if (strcmp(board, "bare") != 0) {
         isa_bus_init(&rig->isa, "isa.0", rig->machine, NULL, NULL, NULL);
         probe_lines(rig, &rig->isa);
+    }
+    if (strcmp(board, "intc") == 0) {
+        build_intc(rig);
     }
 }
 
@@ -173,6 +220,10 @@ static void add_device(Rig *rig, const char *text)
     for (unsigned i = 1; parts[i]; i++) {
         g_auto(GStrv) pair = g_strsplit(parts[i], "=", 2);
         g_autoptr(Value) value = value_new_string(pair[1] ? pair[1] : "on");
+        if (pair[1] && pair[1][0] == '@') {
+            device_set_line(device, pair[0], (IrqLine){ .set = probe, .sink = rig, .pin = atoi(pair[1] + 1) });
+            continue;
+        }
         must(strcmp(pair[0], "id") == 0 || device_set(device, pair[0], value, &err), err);
     }
     realized(device);
@@ -192,7 +243,8 @@ static void add_devices(Rig *rig)
 static void build(Rig *rig)
 {
     const char *board = rig->test->board ? rig->test->board : "isa";
-    bool small = strcmp(board, "bare") == 0 || strcmp(board, "isa") == 0 || strcmp(board, "chipset") == 0;
+    static const char *const small_boards[] = { "bare", "isa", "intc", "chipset", NULL };
+    bool small = g_strv_contains(small_boards, board);
 
     if (small) {
         build_small(rig, board);
@@ -234,7 +286,9 @@ void rig_checkpoint(Rig *rig)
     must(machine_save(rig->machine, stream, &err), err);
     uint64_t size = rig->machine->ram_size;
     g_autofree uint8_t *ram = g_memdup2(region_host(&rig->machine->ram), size);
-    unsigned edges[ISA_IRQS];
+    unsigned edges[RIG_PROBES];
+    RigCpu cpus[RIG_CPUS];
+    memcpy(cpus, rig->cpus, sizeof cpus);
     memcpy(edges, rig->edges, sizeof edges);
     tear_down(rig);
     memset(rig->level, 0, sizeof rig->level);
@@ -245,6 +299,10 @@ void rig_checkpoint(Rig *rig)
         g_clear_error(&err);
     }
     memcpy(rig->edges, edges, sizeof edges);         /* a level that is restated is no edge */
+    for (unsigned i = 0; i < RIG_CPUS; i++) {
+        check_eq(rig->cpus[i].intr, cpus[i].intr);
+    }
+    memcpy(rig->cpus, cpus, sizeof cpus);
 }
 
 void rig_advance(Rig *rig, int64_t ns)
@@ -316,14 +374,14 @@ void rig_write(Rig *rig, uint64_t address, const void *data, size_t length)
 
 bool rig_irq(Rig *rig, unsigned irq)
 {
-    return irq < ISA_IRQS && rig->level[irq];
+    return irq < RIG_PROBES && rig->level[irq];
 }
 
 unsigned rig_irq_edges(Rig *rig, unsigned irq)
 {
-    unsigned edges = irq < ISA_IRQS ? rig->edges[irq] : 0;
+    unsigned edges = irq < RIG_PROBES ? rig->edges[irq] : 0;
 
-    if (irq < ISA_IRQS) {
+    if (irq < RIG_PROBES) {
         rig->edges[irq] = 0;
     }
     return edges;
@@ -332,6 +390,16 @@ unsigned rig_irq_edges(Rig *rig, unsigned irq)
 Machine *rig_machine(Rig *rig)
 {
     return rig->machine;
+}
+
+Intc *rig_intc(Rig *rig)
+{
+    return rig->intc;
+}
+
+RigCpu *rig_cpu(Rig *rig, unsigned index)
+{
+    return &rig->cpus[index];
 }
 
 Device *rig_device(Rig *rig, const char *id)

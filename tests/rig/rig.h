@@ -13,8 +13,8 @@ enum { FRESH = 1, RESTORED = 2, PLUGGED = 4 };
 typedef struct Test {
     const char *name;
     void (*run)(Rig *rig);
-    const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "chipset" (PCI, lines probed), "pc" (everything), NULL: "isa" */
-    const char *devices;                   /* -device style list, blank separated: "i8254,iobase=0x40" */
+    const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "intc" (interrupt controllers, four processors that are probes), "chipset" (PCI, lines probed), "pc" (everything), NULL: "isa" */
+    const char *devices;                   /* -device style list, blank separated: "isa-pit,irq=@0": a wire to probe 0 */
     unsigned runs;
 } Test;
 
@@ -30,11 +30,23 @@ void rig_read(Rig *rig, uint64_t address, void *data, size_t length);
 void rig_write(Rig *rig, uint64_t address, const void *data, size_t length);
 void rig_advance(Rig *rig, int64_t ns);    /* turns the clock; RESTORED: saves and loads first */
 void rig_checkpoint(Rig *rig);             /* RESTORED: saves and loads; FRESH: nothing */
-bool rig_irq(Rig *rig, unsigned irq);      /* level of the ISA line (boards "isa" and "chipset") */
+enum { RIG_PROBES = 24 };                  /* 0-15: the ISA lines of boards "isa" and "chipset"; the others are free */
+bool rig_irq(Rig *rig, unsigned irq);      /* level at a probe */
 unsigned rig_irq_edges(Rig *rig, unsigned irq);           /* rising edges since the last ask */
 Machine *rig_machine(Rig *rig);            /* changes at a checkpoint: do not keep */
 Device *rig_device(Rig *rig, const char *id);             /* by id or model name */
 unsigned rig_resets(Rig *rig);             /* machine resets requested since the last ask */
+
+/* Board "intc". */
+typedef struct RigCpu {                    /* what a processor was told */
+    bool intr;
+    unsigned nmis, inits, sipis;
+    uint8_t sipi_vector;
+} RigCpu;
+enum { RIG_CPUS = 4 };
+typedef struct Intc Intc;
+Intc *rig_intc(Rig *rig);                  /* changes at a checkpoint */
+RigCpu *rig_cpu(Rig *rig, unsigned index); /* counts may be cleared */
 
 void check_failed(const char *file, int line, const char *format, ...) G_GNUC_PRINTF(3, 4);
 #define check(condition) \
