@@ -16,15 +16,21 @@ enum { OPERATION_SIZE = 8, MOST_OPERATIONS = 4096 };
 typedef enum { OP_OUT, OP_IN, OP_CONFIG_WRITE, OP_CONFIG_READ, OP_STORE, OP_LOAD, OP_TIME, OP_PEOPLE, OP_KINDS } Operation;
 
 static const Test machine = {
-    .name = "devices", .board = "chipset",
-    .devices = "isa-serial isa-serial i8042 port92 post-port pvpanic pc-testdev isa-debug-exit isa-debugcon,iobase=0x402 piix3-ide",
+    .name = "devices", .board = "pc",
+    .devices = "isa-serial isa-serial pvpanic pc-testdev isa-debug-exit isa-debugcon,iobase=0x402",
 };
 
 static uint64_t place(uint16_t where, uint32_t value)
 {
-    static const uint64_t windows[4] = { 0, 0xa0000, 0xe0000000, 0xff000000 };
+    static const uint64_t windows[8] = { 0, 0xa0000, 0xe0000000, 0xff000000, 0xfec00000, 0xfed00000, 0xfee00000, 0x80000000 };
 
-    return windows[where >> 14] + (value & 0x3ff0000) + (where & 0x3fff) * 4;
+    return windows[where >> 13] + (value >> 31 ? value & 0x3ff0000 : 0) + (where & 0x1fff) * 4;
+}
+
+/* Most devices are below 1000h: half of all inputs go there. */
+static uint16_t port_of(uint16_t where)
+{
+    return where & 0x8000 ? where : where & 0x0fff;
 }
 
 static void people(uint16_t where, uint32_t value)
@@ -44,10 +50,10 @@ static void operate(Rig *rig, const uint8_t *bytes)
 
     switch ((Operation)(bytes[0] % OP_KINDS)) {
     case OP_OUT:
-        space_store(rig_machine(rig)->ports, where, size, value);
+        space_store(rig_machine(rig)->ports, port_of(where), size, value);
         break;
     case OP_IN:
-        space_load(rig_machine(rig)->ports, where, size, &read);
+        space_load(rig_machine(rig)->ports, port_of(where), size, &read);
         break;
     case OP_CONFIG_WRITE:
         rig_outl(rig, 0xcf8, 0x80000000 | (where & 0x1ffc));
