@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FEATURE_KVMCLOCK = FEATURE_(CPUID_4000_0001_EAX, 0), FEATURE_KVMCLOCK2 = FEATURE_(CPUID_4000_0001_EAX, 3) };
 #define BIT(feature) (UINT32_C(1) << ((feature) & 31))
 
 typedef struct Model {
@@ -223,13 +224,9 @@ static bool set_property(CpuidConfig *config, const char *name, const char *text
     return true;
 }
 
-/* Lays the person's features over the config. A feature that cannot be had is warned about, or refused under "enforce". */
-static bool apply_features(CpuidConfig *config, const Value *features, const CpuidConfig *able, GError **err)
+/* Lays the person's features over the config; what was asked for by name is noted in asked (words of bits). */
+static bool apply_features(CpuidConfig *config, const Value *features, const CpuidConfig *able, uint32_t *asked, bool *enforce, GError **err)
 {
-    static bool warned;
-    bool enforce = false;
-    g_autoptr(GString) missing = g_string_new(NULL);
-
     for (size_t i = 0; i < value_length(features); i++) {
         const Value *entry = value_at(features, i);
         const char *name = value_get_string(entry, "name", value_string(entry));
@@ -243,25 +240,45 @@ static bool apply_features(CpuidConfig *config, const Value *features, const Cpu
         }
         int feature = text ? -1 : cpuid_feature_find(name);
         if (feature < 0) {
-            if (!set_property(config, name, text, on, &enforce, err)) {
+            if (!set_property(config, name, text, on, enforce, err)) {
                 return false;
             }
-        } else if (on && !cpuid_has(able->words, (unsigned)feature)) {
-            g_string_append_printf(missing, "%s%s", missing->len ? ", " : "", name);
-        } else {
-            set_feature(config->words, (unsigned)feature, on);
-            if (feature == FEATURE_(CPUID_4000_0001_EAX, 0)) {
-                set_feature(config->words, FEATURE_(CPUID_4000_0001_EAX, 3), on && cpuid_has(able->words, FEATURE_(CPUID_4000_0001_EAX, 3)));
-            }
+            continue;
+        }
+        set_feature(config->words, (unsigned)feature, on && cpuid_has(able->words, (unsigned)feature));
+        if (feature == FEATURE_KVMCLOCK) {
+            set_feature(config->words, FEATURE_KVMCLOCK2, on && cpuid_has(able->words, FEATURE_KVMCLOCK2));
+        }
+        set_feature(asked, (unsigned)feature, on);
+    }
+    return true;
+}
+
+/* Says what of the asked-for features is not there after settling, and why: a warning once, or a refusal under "enforce". */
+static bool tell_missing(const CpuidConfig *config, const CpuidConfig *able, const uint32_t *asked, bool enforce, GError **err)
+{
+    static bool warned;
+    g_autoptr(GString) absent = g_string_new(NULL), lonely = g_string_new(NULL);
+
+    for (unsigned feature = 0; feature < CPUID_WORDS * 32; feature++) {
+        if (cpuid_has(asked, feature) && !cpuid_has(config->words, feature)) {
+            GString *list = cpuid_has(able->words, feature) ? lonely : absent;
+            g_string_append_printf(list, "%s%s", list->len ? ", " : "", cpuid_feature_name(feature >> 5, feature & 31));
         }
     }
-    if (missing->len && enforce) {
-        return fail(err, ENOTSUP, "cpu: this host and accelerator cannot give: %s; drop 'enforce' or these features", missing->str);
+    if (absent->len && enforce) {
+        return fail(err, ENOTSUP, "cpu: this host and accelerator cannot give: %s; drop 'enforce' or these features", absent->str);
     }
-    if (missing->len && !warned) {
-        warned = true;
-        report_warning("cpu: this host and accelerator cannot give: %s; the guest runs without", missing->str);
+    if (lonely->len && enforce) {
+        return fail(err, EINVAL, "cpu: these need other features that are off: %s (XSAVE for AVX, SSE4.2 for AVX, ...)", lonely->str);
     }
+    if (absent->len && !warned) {
+        report_warning("cpu: this host and accelerator cannot give: %s; the guest runs without", absent->str);
+    }
+    if (lonely->len && !warned) {
+        report_warning("cpu: these need other features that are off: %s; the guest runs without", lonely->str);
+    }
+    warned |= absent->len || lonely->len;
     return true;
 }
 
@@ -297,12 +314,18 @@ static bool apply_model(CpuidConfig *config, const char *name, const CpuidConfig
 
 bool cpuid_config(CpuidConfig *out, const Value *cpu, const Value *smp, const char *default_model, const CpuidConfig *able, GError **err)
 {
+    uint32_t asked[CPUID_WORDS] = { 0 };
+    bool enforce = false;
+
     if (!apply_model(out, value_get_string(cpu, "model", default_model), able, err) ||
-        !apply_features(out, value_get(cpu, "features"), able, err) || !cpuid_topology(&out->topology, smp, err)) {
+        !apply_features(out, value_get(cpu, "features"), able, asked, &enforce, err) || !cpuid_topology(&out->topology, smp, err)) {
         return false;
     }
     out->xcr0 = able->xcr0;
     cpuid_settle(out);
+    if (!tell_missing(out, able, asked, enforce, err)) {
+        return false;
+    }
     if (out->words[CPUID_7_EBX] | out->words[CPUID_7_ECX] | out->words[CPUID_7_EDX]) {
         out->level = MAX(out->level, 7);
     }

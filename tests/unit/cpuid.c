@@ -110,6 +110,10 @@ static void features(void)
     g_clear_error(&err);
     g_assert_false(configure(&config, "max", "stepping=99", &host, &err));
     g_clear_error(&err);
+    g_assert_false(configure(&config, "qemu64", "+avx,enforce=on", &host, &err));       /* no XSAVE was asked for */
+    g_assert_nonnull(strstr(err->message, "need other features"));
+    g_clear_error(&err);
+    g_assert_true(configure(&config, "qemu64", "+avx,-avx,enforce=on", &host, &err));
     host.words[CPUID_1_ECX] = 0;
     g_assert_false(configure(&config, "qemu64", "+avx,enforce=on", &host, &err));
     g_assert_nonnull(strstr(err->message, "avx"));
