@@ -36,14 +36,14 @@ bool opt_boot(Config *config, const Option *option, const char *text, GError **e
     Value *boot = config_object(config, "boot");
 
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         keyval_print_keys(boot_keys);
         return config_show(config);
     }
     if (!*text) {
         return fail(err, EINVAL, "nothing was given; order=LETTERS, say");
     }
-    if (!keyval_apply(boot, boot_keys, text, "order", err)) {
+    if (!keyval_apply(config, boot, boot_keys, text, "order", err)) {
         return false;
     }
     int64_t timeout = value_get_int(boot, "reboot-timeout", -1);
@@ -65,7 +65,7 @@ bool opt_fw_cfg(Config *config, const Option *option, const char *text, GError *
     g_autoptr(Value) item = value_new_object();
 
     (void)option;
-    if (!keyval_apply(item, fw_cfg_keys, text, "name", err)) {
+    if (!keyval_apply(config, item, fw_cfg_keys, text, "name", err)) {
         return false;
     }
     const char *name = value_get_string(item, "name", "");
@@ -116,41 +116,37 @@ static const Field *smbios_keys(uint64_t type)
 }
 
 /* type=11 may name several strings: one item of the tree each. */
-static bool add_strings(Config *config, const GPtrArray *pairs, GError **err)
+static bool add_strings(Config *config, const char *text, GError **err)
 {
-    for (guint i = 0; i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        if (strcmp(pair->key, "type") == 0) {
-            continue;
+    static const char *const lists[] = { "value", "path", NULL };
+    const OptionGrammar grammar = { .who = config->saying, .keys = smbios_11, .lists = lists };
+    g_autoptr(Value) given = option_parse(&grammar, text, err);
+
+    for (const char *const *key = lists; given && *key; key++) {
+        const Value *list = value_get(given, *key);
+        for (size_t i = 0; i < value_length(list); i++) {
+            Value *item = value_new_object();
+            value_set(item, "type", value_new_uint(11));
+            value_set(item, *key, value_ref(value_at(list, i)));
+            value_append(config_list(config, "smbios"), item);
         }
-        if (!pair->value || !field_find(smbios_11, pair->key)) {
-            return fail(err, EINVAL, "there is no key '%s'; the keys are type, value, path", pair->key);
-        }
-        Value *item = value_new_object();
-        value_set(item, "type", value_new_uint(11));
-        value_set(item, pair->key, value_new_string(pair->value));
-        value_append(config_list(config, "smbios"), item);
     }
-    return true;
+    return given != NULL;
 }
 
 bool opt_smbios(Config *config, const Option *option, const char *text, GError **err)
 {
-    g_autoptr(GPtrArray) pairs = keyval_split(text, NULL, err);
-    const char *type_text = NULL;
+    g_autoptr(Value) given = keyval_parse(config, NULL, text, NULL, err);
+    const char *type_text = value_get_string(given, "type", NULL);
     uint64_t type;
 
     (void)option;
-    if (!pairs) {
+    if (!given) {
         return false;
-    }
-    for (guint i = 0; i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        type_text = strcmp(pair->key, "type") == 0 && pair->value ? pair->value : type_text;
     }
     g_autoptr(Value) item = value_new_object();
     if (!type_text) {
-        if (!keyval_apply(item, smbios_file_keys, text, NULL, err)) {
+        if (!keyval_apply(config, item, smbios_file_keys, text, NULL, err)) {
             return false;
         }
         if (value_length(item) == 0) {
@@ -162,9 +158,9 @@ bool opt_smbios(Config *config, const Option *option, const char *text, GError *
             return fail(err, EINVAL, "type=%s: fields can be given for types 0, 1, 2, 3, 4, 11 and 17", type_text);
         }
         if (type == 11) {
-            return add_strings(config, pairs, err);
+            return add_strings(config, text, err);
         }
-        if (!keyval_apply(item, keys, text, NULL, err)) {
+        if (!keyval_apply(config, item, keys, text, NULL, err)) {
             return false;
         }
     }

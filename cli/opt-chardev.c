@@ -39,23 +39,20 @@ static bool check_backend(const char *name, GError **err)
                    : fail(err, EINVAL, "there is no backend '%s'; '-chardev help' lists them", name);
 }
 
-static bool set_key(Value *chardev, const Field *own, const KeyVal *pair, GError **err)
+/* The keys that are the spelling's own affair, the backend's, and those that all backends take, in one table. */
+static Field *all_keys(const char *backend)
 {
-    bool on = true;
-    const Field *key = pair->value ? field_find(own, pair->key) : keyval_switch(own, pair->key, &on);
+    static const Field naming[] = { KEY_STR("backend", "kind of stream"), KEY_STR("id", "its name"), FIELD_END };
+    const Field *const tables[] = { naming, chardev_keys(backend), chardev_common_keys };
+    GArray *keys = g_array_new(FALSE, FALSE, sizeof(Field));
 
-    if (!key) {
-        key = pair->value ? field_find(chardev_common_keys, pair->key) : keyval_switch(chardev_common_keys, pair->key, &on);
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        for (const Field *key = tables[i]; key->kind != FIELD_LAST; key++) {
+            g_array_append_vals(keys, key, 1);
+        }
     }
-    if (!key) {
-        g_autofree char *names = keyval_key_names(own), *common = keyval_key_names(chardev_common_keys);
-        return fail(err, EINVAL, "there is no key '%s'; the keys are id, %s%s%s", pair->key, names, *names ? ", " : "", common);
-    }
-    Value *value = pair->value ? keyval_typed(key, pair->value, err) : value_new_bool(on);
-    if (value) {
-        value_set(chardev, key->name, value);
-    }
-    return value != NULL;
+    g_array_append_vals(keys, &(const Field)FIELD_END, 1);
+    return (Field *)(void *)g_array_free(keys, FALSE);
 }
 
 static bool add_chardev(Config *config, Value *take, GError **err)
@@ -76,48 +73,37 @@ static bool add_chardev(Config *config, Value *take, GError **err)
 
 bool opt_chardev(Config *config, const Option *option, const char *text, GError **err)
 {
-    g_autoptr(GPtrArray) pairs = keyval_split(text, "backend", err);
-    g_autoptr(Value) chardev = value_new_object();
-    const char *backend = NULL, *id = NULL;
+    g_autoptr(Value) given = keyval_parse(config, NULL, text, "backend", err);
+    const char *backend = value_get_string(given, "backend", ""), *id = value_get_string(given, "id", NULL);
+    bool help = option_wants_help(text);
 
     (void)option;
-    for (guint i = 0; pairs && i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        backend = strcmp(pair->key, "backend") == 0 ? pair->value : backend;
-        id = strcmp(pair->key, "id") == 0 ? pair->value : id;
-    }
-    if (!pairs || (backend && strcmp(backend, "help") != 0 && strcmp(backend, "?") != 0 && !check_backend(backend, err))) {
+    if (!given) {
         return false;
     }
-    if (keyval_asks_help(text)) {
-        if (backend && chardev_keys(backend)) {
-            print_backend_keys(backend);
-        } else {
-            print_backends();
-        }
+    if (help && (strcmp(backend, "help") == 0 || strcmp(backend, "?") == 0)) {
+        print_backends();
         return config_show(config);
     }
-    if (!backend || !*backend) {
+    if (!*backend) {
         return fail(err, EINVAL, "the backend's name must come first; '-chardev help' lists them");
     }
-    if (!id || !name_is_well_formed(id)) {
-        return fail(err, EINVAL, id ? "id=%s: an id is a letter, then letters, digits and '-._'" : "id=NAME is missing%s", id ? id : "");
+    if (!check_backend(backend, err)) {
+        return false;
     }
-    value_set(chardev, "backend", value_new_string(backend));
-    value_set(chardev, "id", value_new_string(id));
-    for (guint i = 0; i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        bool done = strcmp(pair->key, "backend") == 0 || strcmp(pair->key, "id") == 0;
-        if (!done && !set_key(chardev, chardev_keys(backend), pair, err)) {
-            return false;
-        }
+    if (help) {
+        print_backend_keys(backend);
+        return config_show(config);
     }
-    for (const Field *key = chardev_keys(backend); key->kind != FIELD_LAST; key++) {
-        if (key->required && !value_get(chardev, key->name)) {
-            return fail(err, EINVAL, "%s= is missing", key->name);
-        }
+    if (!id) {
+        return fail(err, EINVAL, "id=NAME is missing");
     }
-    return add_chardev(config, g_steal_pointer(&chardev), err);
+    if (!name_is_well_formed(id)) {
+        return fail(err, EINVAL, "id=%s: an id is a letter, then letters, digits and '-._'", id);
+    }
+    g_autofree Field *keys = all_keys(backend);
+    Value *chardev = keyval_parse(config, keys, text, "backend", err);
+    return chardev && add_chardev(config, chardev, err);
 }
 
 /* "HOST:PORT", "[HOST]:PORT", ":PORT"; the rest after a comma are keys. */
@@ -140,7 +126,7 @@ static bool tcp_from_text(Value *chardev, const char *text, const char **rest, G
     return true;
 }
 
-static bool socket_from_text(Value *chardev, const char *text, GError **err)
+static bool socket_from_text(const Config *config, Value *chardev, const char *text, GError **err)
 {
     const char *rest = "";
 
@@ -158,13 +144,8 @@ static bool socket_from_text(Value *chardev, const char *text, GError **err)
         value_set(chardev, "path", value_new_string(path));
         rest = text[5 + length] ? text + 5 + length + 1 : "";
     }
-    g_autoptr(GPtrArray) pairs = keyval_split(rest, NULL, err);
-    for (guint i = 0; pairs && i < pairs->len; i++) {
-        if (!set_key(chardev, chardev_keys("socket"), pairs->pdata[i], err)) {
-            return false;
-        }
-    }
-    return pairs != NULL;
+    g_autofree Field *keys = all_keys("socket");
+    return keyval_apply(config, chardev, keys, rest, NULL, err);
 }
 
 static const char *refused_spelling(const char *text)
@@ -186,7 +167,7 @@ static const char *refused_spelling(const char *text)
     return NULL;
 }
 
-static bool fill_from_text(Value *chardev, const char *text, GError **err)
+static bool fill_from_text(const Config *config, Value *chardev, const char *text, GError **err)
 {
     static const char *const bare[] = { "null", "stdio", "pty", "ringbuf", NULL };
     const char *refused = refused_spelling(text);
@@ -205,7 +186,7 @@ static bool fill_from_text(Value *chardev, const char *text, GError **err)
         return true;
     }
     if (g_str_has_prefix(text, "unix:") || g_str_has_prefix(text, "tcp:")) {
-        return socket_from_text(chardev, text, err);
+        return socket_from_text(config, chardev, text, err);
     }
     return refused ? fail(err, ENOTSUP, "'%s' is refused: %s", text, refused)
                    : fail(err, EINVAL, "'%s' is not a stream; there are none, null, stdio, mon:stdio, pty, file:PATH, pipe:PATH, "
@@ -239,7 +220,7 @@ bool chardev_from_text(Config *config, const char *text, const char *id, char **
         return true;
     }
     value_set(chardev, "id", value_new_string(id));
-    if (!fill_from_text(chardev, with_monitor ? text + 4 : text, err)) {
+    if (!fill_from_text(config, chardev, with_monitor ? text + 4 : text, err)) {
         return false;
     }
     if (with_monitor) {

@@ -6,7 +6,6 @@
  *
  * Tests    tests/cli/options.py, tests/cli/config.py
  */
-#include "base/json.h"
 #include "cli/keyval.h"
 #include "cli/options.h"
 #include "hw/core/device.h"
@@ -54,27 +53,12 @@ static bool print_model(Config *config, const char *name, GError **err)
     return config_show(config);
 }
 
-static Value *device_from_pairs(const char *text, GError **err)
-{
-    g_autoptr(GPtrArray) pairs = keyval_split(text, "driver", err);
-
-    if (!pairs) {
-        return NULL;
-    }
-    Value *device = value_new_object();
-    for (guint i = 0; i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        value_set(device, pair->key, value_new_string(pair->value ? pair->value : "on"));
-    }
-    return device;
-}
-
 static bool check_device(const Config *config, const Value *device, GError **err)
 {
     const char *driver = value_get_string(device, "driver", NULL), *id = value_get_string(device, "id", NULL);
     const Value *list = value_get(config->tree, "devices");
 
-    if (value_kind(device) != VALUE_OBJECT || !driver || !*driver) {
+    if (!driver || !*driver) {
         return fail(err, EINVAL, "driver=MODEL is missing; '-device help' lists the models");
     }
     if (value_get(device, "id") && (!id || !name_is_well_formed(id))) {
@@ -93,18 +77,15 @@ bool opt_device(Config *config, const Option *option, const char *text, GError *
     g_autoptr(Value) device = NULL;
 
     (void)option;
-    if (*text == '{') {
-        device = json_parse(text, err);
-    } else if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         g_autofree char *name = g_strndup(text, strcspn(text, ","));
         if (strcmp(name, "help") != 0 && strcmp(name, "?") != 0) {
             return print_model(config, g_str_has_prefix(name, "driver=") ? name + 7 : name, err);
         }
         options_print_devices();
         return config_show(config);
-    } else {
-        device = device_from_pairs(text, err);
     }
+    device = keyval_parse(config, NULL, text, "driver", err);
     if (!device || !check_device(config, device, err)) {
         return false;
     }
@@ -129,7 +110,7 @@ bool opt_global(Config *config, const Option *option, const char *text, GError *
         value_set(global, "value", value_new_string(equals + 1));
     } else if (!g_str_has_prefix(text, "driver=")) {
         return fail(err, EINVAL, "write MODEL.PROPERTY=VALUE");
-    } else if (!keyval_apply(global, global_keys, text, NULL, err)) {
+    } else if (!keyval_apply(config, global, global_keys, text, NULL, err)) {
         return false;
     }
     value_append(config_list(config, "globals"), g_steal_pointer(&global));

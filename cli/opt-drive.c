@@ -25,23 +25,24 @@ static const char *const later_keys[] = {
     "snapshot", "cache", "aio", "discard", "detect-zeroes", "werror", "rerror", "copy-on-read", "bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr",
     "bps_max", "bps_rd_max", "bps_wr_max", "iops_max", "iops_rd_max", "iops_wr_max", "iops_size", "group", "serial", "backing", "driver", NULL };
 
-static bool refuse_later_keys(const char *text, GError **err)
+static bool refuse_what_is_missing(const Config *config, const char *text, GError **err)
 {
-    g_autoptr(GPtrArray) pairs = keyval_split(text, NULL, err);
+    g_autoptr(Value) given = keyval_parse(config, NULL, text, NULL, err);
+    const char *format = value_get_string(given, "format", "raw"), *interface = value_get_string(given, "if", "ide");
 
-    for (guint i = 0; pairs && i < pairs->len; i++) {
-        const KeyVal *pair = pairs->pdata[i];
-        if (g_strv_contains(later_keys, pair->key) || strchr(pair->key, '.')) {
-            return fail(err, ENOTSUP, "%s= is not supported yet", pair->key);
-        }
-        if (strcmp(pair->key, "format") == 0 && pair->value && strcmp(pair->value, "raw") != 0) {
-            return fail(err, ENOTSUP, "format=%s is not supported yet; raw is", pair->value);
-        }
-        if (strcmp(pair->key, "if") == 0 && pair->value && !g_strv_contains(interfaces, pair->value)) {
-            return fail(err, ENOTSUP, "if=%s is not supported yet; ide and none are", pair->value);
+    for (size_t i = 0; i < value_length(given); i++) {
+        const char *key = value_key_at(given, i);
+        if (g_strv_contains(later_keys, key) || strchr(key, '.')) {
+            return fail(err, ENOTSUP, "%s= is not supported yet", key);
         }
     }
-    return pairs != NULL;
+    if (strcmp(format, "raw") != 0) {
+        return fail(err, ENOTSUP, "format=%s is not supported yet; raw is", format);
+    }
+    if (!g_strv_contains(interfaces, interface)) {
+        return fail(err, ENOTSUP, "if=%s is not supported yet; ide and none are", interface);
+    }
+    return given != NULL;
 }
 
 /* bus and unit are another way to say index. */
@@ -112,11 +113,11 @@ bool opt_drive(Config *config, const Option *option, const char *text, GError **
     g_autoptr(Value) drive = value_new_object();
 
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         keyval_print_keys(drive_keys);
         return config_show(config);
     }
-    if (!refuse_later_keys(text, err) || !keyval_apply(drive, drive_keys, text, NULL, err) || !place(drive, err)) {
+    if (!refuse_what_is_missing(config, text, err) || !keyval_apply(config, drive, drive_keys, text, NULL, err) || !place(drive, err)) {
         return false;
     }
     const char *id = value_get_string(drive, "id", NULL), *file = value_get_string(drive, "file", NULL);

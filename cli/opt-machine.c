@@ -114,7 +114,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
     const char *refused = refused_machine_key(text);
 
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         if (strchr(text, ',')) {
             keyval_print_keys(machine_keys);
         } else {
@@ -126,7 +126,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
         return fail(err, ENOTSUP, "%s= is not supported yet", refused);
     }
     Value *machine = config_object(config, "machine");
-    if (!keyval_apply(machine, machine_keys, text, "type", err)) {
+    if (!keyval_apply(config, machine, machine_keys, text, "type", err)) {
         return false;
     }
     if (!*text || !*value_get_string(machine, "type", "pc")) {
@@ -149,12 +149,12 @@ bool opt_accel(Config *config, const Option *option, const char *text, GError **
     const char *name;
 
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         printf("Accelerators:\nkvm                  the host's processor, by /dev/kvm\n"
                "tcg                  the software CPU\nqtest                no processor: a test session drives the devices\n");
         return config_show(config);
     }
-    if (!keyval_apply(keys, accel_keys, text, "accel", err)) {
+    if (!keyval_apply(config, keys, accel_keys, text, "accel", err)) {
         return false;
     }
     name = value_get_string(keys, "accel", NULL);
@@ -183,26 +183,22 @@ bool opt_enable_kvm(Config *config, const Option *option, const char *text, GErr
 }
 
 /* "+avx", "-avx", "avx=on", "level=13", "enforce". */
-static Value *cpu_feature(const KeyVal *pair, GError **err)
+static Value *cpu_feature(const char *item, GError **err)
 {
-    Value *feature = value_new_object();
-    const char *name = pair->key;
-    bool on = true;
+    const char *equals = strchr(item, '=');
+    bool sign = *item == '+' || *item == '-', on = *item != '-';
+    g_autofree char *name = equals ? g_strndup(item, equals - item) : g_strdup(item + sign);
 
-    if (!pair->value && (*name == '+' || *name == '-')) {
-        on = *name == '+';
-        name++;
-    }
     if (!*name) {
-        fail(err, EINVAL, "a feature's name is missing after '%s'", pair->key);
-        value_unref(feature);
+        fail(err, EINVAL, "a feature's name is missing in '%s'", item);
         return NULL;
     }
+    Value *feature = value_new_object();
     value_set(feature, "name", value_new_string(name));
-    if (!pair->value || parse_bool(pair->value, &on)) {
+    if (!equals || parse_bool(equals + 1, &on)) {
         value_set(feature, "on", value_new_bool(on));
     } else {
-        value_set(feature, "value", value_new_string(pair->value));
+        value_set(feature, "value", value_new_string(equals + 1));
     }
     return feature;
 }
@@ -210,27 +206,23 @@ static Value *cpu_feature(const KeyVal *pair, GError **err)
 bool opt_cpu(Config *config, const Option *option, const char *text, GError **err)
 {
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         cpuid_print_models();
         return config_show(config);
     }
-    g_autoptr(GPtrArray) pairs = keyval_split(text, "model", err);
-    if (!pairs) {
-        return false;
-    }
-    const KeyVal *model = pairs->len ? pairs->pdata[0] : NULL;
-    if (!model || strcmp(model->key, "model") != 0 || !*model->value) {
+    g_auto(GStrv) items = g_strsplit(text, ",", -1);
+    if (!items[0] || !*items[0] || strchr(items[0], '=')) {
         return fail(err, EINVAL, "the model's name must come first; '-cpu help' lists them");
     }
     g_autoptr(Value) cpu = value_new_object(), features = value_new_list();
-    for (guint i = 1; i < pairs->len; i++) {
-        Value *feature = cpu_feature(pairs->pdata[i], err);
+    for (char **item = items + 1; *item; item++) {
+        Value *feature = cpu_feature(*item, err);
         if (!feature) {
             return false;
         }
         value_append(features, feature);
     }
-    value_set(cpu, "model", value_new_string(model->value));
+    value_set(cpu, "model", value_new_string(items[0]));
     value_set(cpu, "features", g_steal_pointer(&features));
     value_set(config->tree, "cpu", g_steal_pointer(&cpu));
     return true;

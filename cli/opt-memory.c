@@ -23,14 +23,14 @@ bool opt_memory(Config *config, const Option *option, const char *text, GError *
     uint64_t size;
 
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         keyval_print_keys(memory_keys);
         return config_show(config);
     }
     if (!*text) {
         return fail(err, EINVAL, "a size is missing, such as 512, 512M or 2G");
     }
-    if (!keyval_apply(memory, memory_keys, text, "size", err)) {
+    if (!keyval_apply(config, memory, memory_keys, text, "size", err)) {
         return false;
     }
     value_set_origin(memory, config->saying);

@@ -20,14 +20,14 @@
 /* Keys into the top-level object that bears the option's path. */
 static bool apply_keys(Config *config, const Option *option, const Field *keys, const char *text, const char *implied, GError **err)
 {
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         keyval_print_keys(keys);
         return config_show(config);
     }
     if (!*text) {
         return fail(err, EINVAL, "nothing was given; it takes %s", option->argument);
     }
-    return keyval_apply(config_object(config, option->path), keys, text, implied, err);
+    return keyval_apply(config, config_object(config, option->path), keys, text, implied, err);
 }
 
 static const Field name_keys[] = {
@@ -39,7 +39,7 @@ bool opt_name(Config *config, const Option *option, const char *text, GError **e
     static const char *const run_keys[] = { "process", "debug-threads", NULL };
 
     (void)option;
-    if (!keyval_apply(keys, name_keys, text, "guest", err)) {
+    if (!keyval_apply(config, keys, name_keys, text, "guest", err)) {
         return false;
     }
     if (value_get(keys, "guest")) {
@@ -200,11 +200,11 @@ bool opt_trace(Config *config, const Option *option, const char *text, GError **
 {
     g_autoptr(Value) item = value_new_object();
 
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         trace_print_all();
         return config_show(config);
     }
-    if (!keyval_apply(item, trace_keys, text, "enable", err)) {
+    if (!keyval_apply(config, item, trace_keys, text, "enable", err)) {
         return false;
     }
     const char *pattern = value_get_string(item, "enable", NULL), *events = value_get_string(item, "events", NULL);

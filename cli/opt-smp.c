@@ -25,13 +25,13 @@ static const Field smp_keys[] = {
 bool opt_smp(Config *config, const Option *option, const char *text, GError **err)
 {
     (void)option;
-    if (keyval_asks_help(text)) {
+    if (option_wants_help(text)) {
         keyval_print_keys(smp_keys);
         return config_show(config);
     }
     Value *smp = config_object(config, "smp");
     value_set_origin(smp, config->saying);
-    return keyval_apply(smp, smp_keys, text, "cpus", err);
+    return keyval_apply(config, smp, smp_keys, text, "cpus", err);
 }
 
 typedef struct Smp { uint64_t cpus, maxcpus, sockets, dies, cores, threads; } Smp;

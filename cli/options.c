@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SAYING_MOST = 300 };
+
 #define HEADING(text) { .help = (text) }
 
 const Option run_options[] = {
@@ -135,9 +137,10 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
         return value_path_set(config->tree, option->path, value, err);
     }
     char *outer = config->saying;          /* -readconfig applies others */
-    config->saying = g_strdup_printf("-%s%s%s", option->name, text ? " " : "", text ? text : "");
+    config->saying = g_strdup_printf("-%s%s%.*s%s", option->name, text ? " " : "", SAYING_MOST, text ? text : "",
+                                     text && strlen(text) > SAYING_MOST ? "..." : "");
     bool done = option->apply(config, option, text, err);
-    if (!done) {
+    if (!done && err && *err && !g_str_has_prefix((*err)->message, config->saying)) {
         g_prefix_error(err, "%s: ", config->saying);
     }
     g_free(config->saying);
