@@ -51,11 +51,6 @@ static InsnRun *bind_extend(const Insn *insn)
     return zero_extend ? zero[from - 1][width] : sign[from == 4 ? 2 : from - 1][width];
 }
 
-InsnRun *move_bind(const Insn *insn)
-{
-    return insn->op == OP_MOVZX || insn->op == OP_MOVSX ? bind_extend(insn) : NULL;
-}
-
 /* ---- mov to and from an absolute offset --------------------------------------------------------------------------- */
 
 SOFT_INLINE void mov_load_offset(SoftCpu *cpu, const Insn *insn, unsigned bits)
@@ -217,6 +212,14 @@ SOFT_HANDLER(cmc) { cpu->flags_low ^= FLAG_CF; }
 SOFT_HANDLER(cld) { cpu->rflags &= ~(uint64_t)FLAG_DF; }
 SOFT_HANDLER(std) { cpu->rflags |= FLAG_DF; }
 SOFT_HANDLER(nop) { (void)cpu; }
+
+InsnRun *move_bind(const Insn *insn)
+{
+    if (insn->op == OP_XCHG && insn->opcode == 0x90 && insn->reg == 0) {
+        return nop;                        /* 90 is no exchange: it does not clear the upper half of rax */
+    }
+    return insn->op == OP_MOVZX || insn->op == OP_MOVSX ? bind_extend(insn) : NULL;
+}
 
 static uint8_t *ah(SoftCpu *cpu) { return &((uint8_t *)&cpu->gpr[GPR_RAX])[1]; }
 
