@@ -198,7 +198,7 @@ static const OptabRow rows[] = {
     TWO("syscall", SYSCALL, 0x05, NONE, NONE, .feature = FEATURE_SYSCALL, .flags = ENDS), TWO("clts", CLTS, 0x06, NONE, NONE, .flags = ENDS),
     TWO("sysret", SYSRET, 0x07, NONE, Y, .feature = FEATURE_SYSCALL, .flags = ENDS),
     TWO("invd", INVD, 0x08, NONE, NONE), TWO("wbinvd", WBINVD, 0x09, NONE, NONE), TWO("ud2", UD, 0x0b, NONE, NONE, .flags = ENDS),
-    NOP_E(1), NOP_E(2), NOP_E(3), NOP_E(4), NOP_E(5), NOP_E(6), NOP_E(7),
+    NOP_E(0), NOP_E(1), NOP_E(2), NOP_E(3), NOP_E(4), NOP_E(5), NOP_E(6), NOP_E(7),
     TWO("mov", MOV_FROM_CR, 0x20, SYS, NATIVE, .access = WRITE_RM, .flags = ROW_REG_IS_NOT_GPR), TWO("mov", MOV_FROM_DR, 0x21, SYS, NATIVE, .access = WRITE_RM, .flags = ROW_REG_IS_NOT_GPR),
     TWO("mov", MOV_TO_CR, 0x22, SYS, NATIVE, .access = READ_RM, .flags = ROW_REG_IS_NOT_GPR | ENDS), TWO("mov", MOV_TO_DR, 0x23, SYS, NATIVE, .access = READ_RM, .flags = ROW_REG_IS_NOT_GPR | ENDS),
     TWO("wrmsr", WRMSR, 0x30, NONE, NONE, .feature = FEATURE_MSR, .implicit_read = RAX | RDX | RCX, .flags = ENDS), TWO("rdtsc", RDTSC, 0x31, NONE, NONE, .feature = FEATURE_TSC, .implicit_write = RAX | RDX),
