@@ -136,6 +136,25 @@ static void xsave_leaf(const CpuidConfig *config, uint32_t subleaf, uint32_t out
     }
 }
 
+/* TSC to crystal as a fraction near khz / 1000000. Linux multiplies the crystal's kHz by the numerator in 32 bits: it stays below 4295. */
+static void tsc_ratio(uint32_t khz, uint32_t *denominator, uint32_t *numerator)
+{
+    uint64_t best = UINT64_MAX;
+
+    for (uint64_t d = 1; d <= 1000000; d++) {
+        uint64_t n = (khz * d + 500000) / 1000000, exact = khz * d, error = n * 1000000 > exact ? n * 1000000 - exact : exact - n * 1000000;
+
+        if (n > 4294) {
+            break;
+        }
+        if (n && error * 1000 / d < best) {
+            best = error * 1000 / d;
+            *denominator = (uint32_t)d;
+            *numerator = (uint32_t)n;
+        }
+    }
+}
+
 static void basic_leaf(const CpuidConfig *config, uint32_t apic_id, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     const uint32_t *words = config->words;
@@ -182,8 +201,7 @@ static void basic_leaf(const CpuidConfig *config, uint32_t apic_id, uint32_t lea
         break;
     case 0x15:                             /* the crystal is the APIC timer's 1 GHz, so that Linux derives both from here */
         if (config->tsc_khz) {
-            out[EAX] = 1000000;
-            out[EBX] = config->tsc_khz;
+            tsc_ratio(config->tsc_khz, &out[EAX], &out[EBX]);
             out[ECX] = 1000000000;
         }
         break;
