@@ -92,6 +92,17 @@ static bool key_known(const OptionGrammar *grammar, const char *key)
            (grammar->implied && strcmp(grammar->implied, key) == 0);
 }
 
+/* For the sentence about a key that there is not. */
+static char *key_names(const OptionGrammar *grammar)
+{
+    GString *names = g_string_new(NULL);
+
+    for (const Field *field = grammar->keys; field->kind != FIELD_LAST; field++) {
+        g_string_append_printf(names, "%s%s", names->len ? ", " : "", field->name);
+    }
+    return g_string_free(names, FALSE);
+}
+
 static bool put(const OptionGrammar *grammar, Value *options, const char *key, Value *take, GError **err);
 
 /* JSON may write the repetitions of a key as a list. */
@@ -119,8 +130,9 @@ static bool put(const OptionGrammar *grammar, Value *options, const char *key, V
         return put_each(grammar, options, key, take, err);
     }
     if (grammar->keys && !grammar->other_keys && !key_known(grammar, key)) {
+        g_autofree char *names = key_names(grammar);
         value_unref(take);
-        return fail(err, ENOENT, "%s: there is no key '%s'", grammar->who, key);
+        return fail(err, ENOENT, "%s: there is no key '%s'; the keys are %s", grammar->who, key, names);
     }
     if (field) {
         value = typed(grammar, field, take, err);

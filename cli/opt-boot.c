@@ -11,7 +11,7 @@
 
 static const Field boot_keys[] = {
     KEY_STR("order", "drives in order: a, b floppies, c disk, d CD, n network"), KEY_STR("once", "the same for the first boot only"),
-    KEY_ENUM("menu", on_off, "offer a menu"), KEY_STR("splash", "picture to show"),
+    KEY_ENUM("menu", on_off, "offer a menu"), KEY_STR("splash", "picture to show (there is no display yet)"),
     KEY_UINT("splash-time", 0, 65535, "milliseconds the picture stays"), KEY_INT("reboot-timeout", "milliseconds until a failed boot is tried again; -1: never"),
     KEY_ENUM("strict", on_off, "boot from nothing else"), FIELD_END };
 
@@ -45,6 +45,9 @@ bool opt_boot(Config *config, const Option *option, const char *text, GError **e
     }
     if (!keyval_apply(config, boot, boot_keys, text, "order", err)) {
         return false;
+    }
+    if (value_get(boot, "splash")) {
+        return fail(err, ENOTSUP, "splash= is not supported yet: there is no display");
     }
     int64_t timeout = value_get_int(boot, "reboot-timeout", -1);
     if (timeout < -1 || timeout > 65535) {

@@ -182,6 +182,21 @@ static bool open_monitor_slots(Run *run, GError **err)
     return monitor_slots_open(value_get(run->tree, "monitors"), err);
 }
 
+/* A default for a model that is not here changes nothing: said once each, since it may be a typing mistake. */
+static void mention_idle_globals(const Value *tree)
+{
+    const Value *globals = value_get(tree, "globals");
+
+    for (size_t i = 0; i < value_length(globals); i++) {
+        const Value *global = value_at(globals, i);
+        const char *driver = value_get_string(global, "driver", "");
+        if (!device_model_find(driver)) {
+            report_warning("-global %s.%s: there is no device model '%s', so this changes nothing", driver,
+                           value_get_string(global, "property", ""), driver);
+        }
+    }
+}
+
 /* mem-merge lets the host share equal pages; a core dump leaves the guest's memory out where that was asked for. */
 static void advise_memory(void *opaque, RamBlock *ram)
 {
@@ -199,6 +214,7 @@ static bool build_machine(Run *run, GError **err)
 {
     run->machine = machine_build(run->tree, err);
     if (run->machine) {
+        mention_idle_globals(run->tree);
         ram_for_each(advise_memory, run->config->tree);
     }
     return run->machine != NULL;

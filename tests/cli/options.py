@@ -18,7 +18,7 @@ WRONG = {
     "m": ["", "1x", "-5", "foo", "99999999T", "16777216T", "1.5G,slots=2", "1G,maxmem=512M", "1G,slots=2,maxmem=2G,foo=1", "1G,slots=300,maxmem=8G",
           "1G,maxmem=1G,slots=1", "size=", "1G,maxmem=x", "1k", "0x", "1e3"],
     "boot": ["", "xyz", "aa", "order=zz", "order=c,foo=1", "menu=maybe", "splash-time=99999", "splash-time=-1", "reboot-timeout=-2", "reboot-timeout=x",
-             "strict=2", "once=", "C"],
+             "strict=2", "once=", "C", "splash=x.jpg"],
     "device": ["", "nosuch-model", "isa-debug-exit,id=1x", "isa-debug-exit,id=a b", "{", "{}", "[]", '{"driver":1}', '{"driver":"nosuch-model"}', "driver=",
                '{"driver":"isa-debug-exit","id":7}', "nosuch,help", "isa-debug-exit,=3", '{"driver":"isa-debug-exit"', "x" * 5000],
     "global": ["", "foo", "a.b", ".b=c", "a.=c", "driver=a", "driver=a,property=b", "=", "driver=a,property=b,value=c,d=e"],

@@ -362,6 +362,38 @@ def _():
             check(run.end()[0] == 0, "ended otherwise")
 
 
+def driven(*args, lines=()):
+    """A pc without processors, driven by a test session; the status it ends with."""
+    commands = "".join(line + "\n" for line in lines).encode()
+    with Running("-display", "none", "-nodefaults", "-accel", "qtest", "-qtest", "stdio", "-qtest-log", "none", "-run-timeout", "8", *args, wait=0,
+                 stdin=subprocess.PIPE) as run:
+        run.process.stdin.write(commands)
+        run.process.stdin.flush()
+        return run.end()
+
+
+STATUSES = [
+    ("isa-debug-exit: (value << 1) | 1", ["-device", "isa-debug-exit,iobase=0xf4"], ["outb 0xf4 0x10"], 33),
+    ("isa-debug-exit: value 0", ["-device", "isa-debug-exit,iobase=0xf4"], ["outb 0xf4 0"], 1),
+    ("isa-debug-exit at its usual port", ["-device", "isa-debug-exit"], ["outb 0x501 0x3f"], 127),
+    ("reset by port cf9h under -no-reboot", ["-no-reboot"], ["outb 0xcf9 2", "outb 0xcf9 6"], 0),
+    ("reset by port 92h under -action reboot=shutdown", ["-action", "reboot=shutdown"], ["outb 0x92 1"], 0),
+    ("reset by the keyboard controller under -no-reboot", ["-no-reboot"], ["outb 0x64 0xfe"], 0),
+    ("panic under -action panic=exit-failure", ["-device", "pvpanic", "-action", "panic=exit-failure"], ["outb 0x505 1"], 100),
+    ("panic under -action panic=none", ["-device", "pvpanic", "-device", "isa-debug-exit", "-action", "panic=none"], ["outb 0x505 1", "outb 0x501 2"], 5),
+    ("a reset without -no-reboot goes on", ["-device", "isa-debug-exit"], ["outb 0xcf9 2", "outb 0xcf9 6", "outb 0x501 3"], 7),
+    ("soft-off by the power management function",
+     ["-device", "isa-debug-exit"], ["outl 0xcf8 0x80000b40", "outl 0xcfc 0x601", "outl 0xcf8 0x80000b80", "outb 0xcfc 1", "outw 0x604 0x2000"], 0),
+]
+for title, extra, commands, wanted in STATUSES:
+    @case(f"exit status: {title}")
+    def _(extra=extra, commands=commands, wanted=wanted):
+        if "\npc " not in roost("-M", "help").out:
+            raise Skip("this build has no machine pc")
+        status, err = driven(*extra, lines=commands)
+        check(status == wanted, f"status {status}, not {wanted}: {err}")
+
+
 @case("nothing chosen: one line says what runs the guest")
 def _():
     if "tcg" in roost("-M", "none", "-accel", "tcg", "-display", "none", "-run-timeout", "0.2").err:

@@ -97,8 +97,8 @@ static void refusals(void)
 {
     check_refused(&any, "a=b,,c=d,,e,=x", "-any: there is no key before '=x'");
     check_refused(&any, "a,=", "-any: there is no key before '='");
-    check_refused(&drive, "colour=red", "-drive: there is no key 'colour'");
-    check_refused(&drive, "nocolour", "-drive: there is no key 'nocolour'");
+    check_refused(&drive, "colour=red", "-drive: there is no key 'colour'; the keys are file, format, readonly, size, index, media, notail");
+    check_refused(&drive, "nocolour", "-drive: there is no key 'nocolour'; the keys are file, format, readonly, size, index, media, notail");
     check_refused(&drive, ",readonly", "-drive: there is nothing between two commas");
     check_refused(&drive, "index=8", "-drive: property 'index' is '8', outside its limits 0 to 7");
     check_refused(&drive, "size=big", "-drive: property 'size' is 'big', but takes a size such as 512, 64K or 1.5G");
