@@ -267,7 +267,7 @@ int64_t mc146818_deadline(const Mc146818 *rtc, int64_t now)
     uint8_t enabled = rtc->bytes[RTC_B] & ~rtc->bytes[RTC_C];
     int64_t second = time / NS_PER_SECOND;
 
-    if (stands(rtc)) {
+    if (stands(rtc) || time == LAST_SECOND * NS_PER_SECOND) {
         return -1;
     }
     if ((enabled & RTC_B_PIE || (rtc->slew && rtc->bytes[RTC_B] & RTC_B_PIE)) && period) {

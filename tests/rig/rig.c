@@ -429,6 +429,18 @@ void rig_prepare(void)
     guest_clock_manual();
 }
 
+static void configure(Rig *rig)
+{
+    g_auto(GStrv) members = g_strsplit(rig->test->config ? rig->test->config : "", " ", -1);
+
+    for (unsigned i = 0; members[i]; i++) {
+        g_auto(GStrv) pair = g_strsplit(members[i], "=", 2);
+        if (pair[0] && pair[1]) {
+            value_path_set(rig->config, pair[0], value_new_string(pair[1]), NULL);
+        }
+    }
+}
+
 Rig *rig_new(const Test *test, unsigned run)
 {
     Rig *rig = g_new0(Rig, 1);
@@ -437,6 +449,7 @@ Rig *rig_new(const Test *test, unsigned run)
     rig->run = run;
     rig->config = value_new_object();
     running = rig;
+    configure(rig);
     guest_clock_set(0);
     build(rig);
     return rig;

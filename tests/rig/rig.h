@@ -16,6 +16,7 @@ typedef struct Test {
     const char *board;                     /* "bare", "isa" (ports, 16 probed IRQ lines), "intc" (interrupt controllers, four processors that are probes), "chipset" (PCI, lines probed), "pc" (everything), NULL: "isa" */
     const char *devices;                   /* -device style list, blank separated: "isa-pit,irq=@0": a wire to probe 0 */
     unsigned runs;
+    const char *config;                    /* members of the configuration tree, blank separated: "rtc.clock=vm"; may be NULL */
 } Test;
 
 uint8_t rig_inb(Rig *rig, uint16_t port);
