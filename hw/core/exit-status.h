@@ -10,7 +10,7 @@
 typedef enum {
     EXIT_STATUS_OK = 0,                    /* the guest powered off, or reset under -no-reboot; quit by the host's wish */
     EXIT_STATUS_USAGE = 1,                 /* bad command line, missing file, no accelerator: nothing ran */
-    EXIT_STATUS_PANIC = 100,               /* the guest panicked (pvpanic), -action panic=exit-failure */
+    EXIT_STATUS_PANIC = 100,               /* the guest panicked (pvpanic), unless -action panic=shutdown was said */
     EXIT_STATUS_TRIPLE_FAULT = 102,        /* a triple fault, under -no-reboot */
     EXIT_STATUS_INTERNAL_ERROR = 104,      /* the accelerator could not go on: KVM internal error */
     EXIT_STATUS_HOST_ERROR = 106,          /* the host failed while the guest ran */

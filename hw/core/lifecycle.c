@@ -191,7 +191,7 @@ void machine_guest_panicked(Machine *machine, bool crash_loaded)
         machine_request_stop(machine, RUN_GUEST_PANICKED);
         return;
     }
-    if (action_is(machine, "panic", "exit-failure", "shutdown")) {
+    if (!action_is(machine, "panic", "shutdown", "exit-failure")) {      /* the status is lost only where that was asked for */
         machine->exit_status = EXIT_STATUS_PANIC;
     }
     machine_request_shutdown(machine, CAUSE_GUEST_PANIC);

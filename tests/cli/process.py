@@ -380,6 +380,8 @@ STATUSES = [
     ("reset by port 92h under -action reboot=shutdown", ["-action", "reboot=shutdown"], ["outb 0x92 1"], 0),
     ("reset by the keyboard controller under -no-reboot", ["-no-reboot"], ["outb 0x64 0xfe"], 0),
     ("panic under -action panic=exit-failure", ["-device", "pvpanic", "-action", "panic=exit-failure"], ["outb 0x505 1"], 100),
+    ("panic", ["-device", "pvpanic"], ["outb 0x505 1"], 100),
+    ("panic under -action panic=shutdown", ["-device", "pvpanic", "-action", "panic=shutdown"], ["outb 0x505 1"], 0),
     ("panic under -action panic=none", ["-device", "pvpanic", "-device", "isa-debug-exit", "-action", "panic=none"], ["outb 0x505 1", "outb 0x501 2"], 5),
     ("a reset without -no-reboot goes on", ["-device", "isa-debug-exit"], ["outb 0xcf9 2", "outb 0xcf9 6", "outb 0x501 3"], 7),
     ("soft-off by the power management function",
