@@ -184,6 +184,7 @@ void soft_init_signal(SoftCpu *cpu, bool boot_processor)
     memcpy(state.mtrr_base, now.mtrr_base, sizeof state.mtrr_base);
     memcpy(state.mtrr_mask, now.mtrr_mask, sizeof state.mtrr_mask);
     state.spec_ctrl = now.spec_ctrl;
+    state.sipi_vector = now.sipi_vector;   /* it may have come right behind */
     soft_state_set(cpu, &state);
 }
 

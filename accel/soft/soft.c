@@ -118,7 +118,12 @@ static void soft_set_intr(Cpu *cpu, bool level)
 }
 
 static void soft_nmi(Cpu *cpu) { request(cpu, REQUEST_NMI); }
-static void soft_init_line(Cpu *cpu) { request(cpu, REQUEST_INIT); }
+
+static void soft_init_line(Cpu *cpu)
+{
+    __atomic_fetch_and(&context_of(cpu)->request, ~(uint32_t)REQUEST_SIPI, __ATOMIC_SEQ_CST);
+    request(cpu, REQUEST_INIT);
+}
 
 static void soft_sipi(Cpu *cpu, uint8_t vector)
 {
