@@ -14,6 +14,7 @@
 #include <string.h>
 
 static const char *const irqchip_places[] = { "on", "off", "split", NULL };
+static const char *const on_only[] = { "on", NULL };
 static const char *const off_only[] = { "off", NULL };
 static const char *const off_auto[] = { "off", "auto", NULL };
 
@@ -23,23 +24,22 @@ static const Field machine_keys[] = {
     KEY_STR("accel", "accelerators in order of preference, separated by colons"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "interrupt controllers in the kernel, all or the LAPICs only, or none (KVM)"),
     KEY_ENUM("acpi", on_off_auto, "ACPI tables"), KEY_ENUM("hpet", on_off, "high precision event timer"),
-    KEY_ENUM("pit", on_off, "interval timer"), KEY_ENUM("i8042", on_off, "keyboard controller"),
-    KEY_ENUM("smbus", on_off, "SMBus of the power management function"), KEY_ENUM("graphics", on_off, "a display is wanted"),
+    KEY_ENUM("pit", on_only, "interval timer"), KEY_ENUM("i8042", on_only, "keyboard controller"),
+    KEY_ENUM("smbus", on_only, "SMBus of the power management function"), KEY_ENUM("graphics", on_off, "a display is wanted"),
     KEY_ENUM("dump-guest-core", on_off, "guest memory in core dumps"), KEY_ENUM("mem-merge", on_off, "let the host merge equal pages"),
-    KEY_ENUM("fd-bootchk", on_off, "the firmware checks a floppy's boot signature"),
-    KEY_SIZE("max-ram-below-4g", "where RAM makes room for PCI at most"),
+    KEY_ENUM("fd-bootchk", on_only, "the firmware checks a floppy's boot signature"),
     KEY_STR("kernel", "as -kernel"), KEY_STR("initrd", "as -initrd"), KEY_STR("append", "as -append"), KEY_STR("firmware", "as -bios"),
     KEY_ENUM("usb", off_only, "USB is not supported yet"), KEY_ENUM("vmport", off_auto, "not supported yet"),
     KEY_ENUM("smm", off_auto, "not supported yet"), KEY_ENUM("nvdimm", off_only, "not supported yet"),
     KEY_ENUM("hmat", off_only, "not supported yet"), KEY_ENUM("igd-passthru", off_only, "not supported yet"),
     KEY_ENUM("suppress-vmdesc", on_off, "leave the description out of saved state"),
-    KEY_ENUM("default-bus-bypass-iommu", on_off, "there is no IOMMU"),
+    KEY_ENUM("default-bus-bypass-iommu", off_only, "there is no IOMMU"),
     KEY_ENUM("aes-key-wrap", on_off, "of another architecture"), KEY_ENUM("dea-key-wrap", on_off, "of another architecture"),
     FIELD_END };
 
 static const char *const machine_refusals[] = {
     "memory-backend", "memory-encryption", "pcspk-audiodev", "pflash0", "pflash1", "sgx-epc", "cxl", "cxl-fmw",
-    "confidential-guest-support", "dtb", "dumpdtb", "dt-compatible", "phandle-start", "sata", NULL };
+    "confidential-guest-support", "dtb", "dumpdtb", "dt-compatible", "phandle-start", "sata", "max-ram-below-4g", NULL };
 
 static void print_machines(void)
 {
@@ -105,8 +105,9 @@ static bool refuse_what_is_missing(const Value *given, GError **err)
         if (g_strv_contains(machine_refusals, stem)) {
             return fail(err, ENOTSUP, "%s= is not supported yet", name);
         }
-        if (key && (key->names == off_only || key->names == off_auto) && strcmp(text, "on") == 0) {
-            return fail(err, ENOTSUP, "%s=on is not supported yet", name);
+        bool lacks_on = key && (key->names == off_only || key->names == off_auto), lacks_off = key && key->names == on_only;
+        if ((lacks_on && strcmp(text, "on") == 0) || (lacks_off && strcmp(text, "off") == 0)) {
+            return fail(err, ENOTSUP, "%s=%s is not supported yet", name, text);
         }
     }
     return true;

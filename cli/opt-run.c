@@ -239,6 +239,7 @@ bool opt_nographic(Config *config, const Option *option, const char *text, GErro
     (void)text;
     (void)err;
     config->nographic = true;
+    value_set(config_object(config, "machine"), "graphics", value_new_string("off"));      /* firmware and tables know too */
     return true;
 }
 

@@ -73,7 +73,7 @@ expect("-kernel -initrd -append -bios", ["-kernel", "/k", "-initrd", "/i,,j", "-
 
 STDIO_MUX = {"id": "serial0", "backend": "stdio", "mux": True, "signal": False}
 expect("a plain pc has a serial port that nobody hears", [], {"serials": ["serial0"], "chardevs": [{"id": "serial0", "backend": "null"}], "monitors": None})
-expect("-nographic", ["-nographic"], {"serials": ["serial0"], "chardevs": [STDIO_MUX], "monitors": [{"chardev": "serial0", "mode": "readline"}]})
+expect("-nographic", ["-nographic"], {"machine": {"graphics": "off"}, "serials": ["serial0"], "chardevs": [STDIO_MUX], "monitors": [{"chardev": "serial0", "mode": "readline"}]})
 expect("-nographic -monitor none", ["-nographic", "-monitor", "none"], {"chardevs": [{"id": "serial0", "backend": "stdio"}], "monitors": None})
 expect("-nographic -serial file", ["-nographic", "-serial", "file:/x"],
        {"chardevs": [{"id": "serial0", "backend": "file", "path": "/x"}, {"id": "compat_monitor0", "backend": "stdio"}],

@@ -10,7 +10,7 @@ BASE = ["-M", "none", "-accel", "qtest", "-display", "none", "-run-timeout", "5"
 # What is refused, before the machine is built or when it is.
 WRONG = {
     "machine": ["", "nosuch", "pc,foo=1", "pc,usb=on", "pc,usb=perhaps", "pc,vmport=on", "pc,accel=xen", "pc,accel=foo", "pc,kernel-irqchip=maybe",
-                "pc,memory-backend=pc.ram", "pc,nvdimm=on", "type=", "pc,=x", "pc,word", "pc,max-ram-below-4g=lots", "pc,pcspk-audiodev=a"],
+                "pc,memory-backend=pc.ram", "pc,nvdimm=on", "type=", "pc,=x", "pc,word", "pc,max-ram-below-4g=1G", "pc,pit=off", "pc,i8042=off", "pc,smm=on", "pc,pcspk-audiodev=a"],
     "accel": ["", "foo", "xen", "hvf", "tcg,thread=many", "kvm,foo=1", "kvm,kernel-irqchip=2", "kvm:foo", "tcg,tb-size=-1"],
     "cpu": ["", ",avx=on", "qemu64,+", "qemu64,="],
     "smp": ["0", "-1", "foo", "70000", "4,sockets=3", "4,maxcpus=2", "cpus=2,clusters=2", "3,cores=2", "cores=0", "4,cores=2,threads=2,sockets=2",
