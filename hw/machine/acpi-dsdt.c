@@ -261,7 +261,6 @@ static void write_root_bus(Aml *aml, const AcpiConfig *config)
 {
     aml_begin_device(aml, "PCI0");
     name_eisa(aml, "_HID", "PNP0A03");
-    name_integer(aml, "_ADR", 0);
     name_integer(aml, "_UID", 0);
     write_routing(aml);
     write_windows(aml, config);
