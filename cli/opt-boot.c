@@ -104,6 +104,13 @@ static const Field smbios_17[] = {
     KEY_UINT("type", 0, 255, "17"), KEY_STR("loc_pfx", ""), KEY_STR("bank", ""), KEY_STR("manufacturer", ""), KEY_STR("serial", ""), KEY_STR("asset", ""),
     KEY_STR("part", ""), KEY_UINT("speed", 0, 65535, "MHz"), FIELD_END };
 
+static const Field smbios_8[] = {
+    KEY_UINT("type", 0, 255, "8"), KEY_STR("internal_reference", ""), KEY_STR("external_reference", ""), KEY_UINT("connector_type", 0, 255, ""),
+    KEY_UINT("port_type", 0, 255, ""), FIELD_END };
+static const Field smbios_41[] = {
+    KEY_UINT("type", 0, 255, "41"), KEY_STR("designation", ""), KEY_STR("kind", "video, ethernet, sound, ..."), KEY_UINT("instance", 0, 255, ""),
+    KEY_STR("pcidev", "not supported yet"), FIELD_END };
+
 static const Field *smbios_keys(uint64_t type)
 {
     switch (type) {
@@ -112,8 +119,10 @@ static const Field *smbios_keys(uint64_t type)
     case 2: return smbios_2;
     case 3: return smbios_3;
     case 4: return smbios_4;
+    case 8: return smbios_8;
     case 11: return smbios_11;
     case 17: return smbios_17;
+    case 41: return smbios_41;
     default: return NULL;
     }
 }
@@ -158,7 +167,7 @@ bool opt_smbios(Config *config, const Option *option, const char *text, GError *
     } else {
         const Field *keys = parse_uint(type_text, &type) ? smbios_keys(type) : NULL;
         if (!keys) {
-            return fail(err, EINVAL, "type=%s: fields can be given for types 0, 1, 2, 3, 4, 11 and 17", type_text);
+            return fail(err, EINVAL, "type=%s: fields can be given for types 0, 1, 2, 3, 4, 8, 11, 17 and 41", type_text);
         }
         if (type == 11) {
             return add_strings(config, text, err);
