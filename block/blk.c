@@ -74,7 +74,8 @@ bool blk_open(Blk **out, const Value *config, GError **err)
     }
     Blk *blk = g_new0(Blk, 1);
     blk->file = g_strdup(file);
-    blk->fd = host_open("drive file", file, O_RDONLY, 0, err);
+    /* Without O_NONBLOCK, opening a FIFO by mistake would wait for its writer. */
+    blk->fd = host_open("drive file", file, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
     if (blk->fd < 0 || !find_length(blk, err)) {
         blk_close(blk);
         return false;
