@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+enum { DEFAULT_HEADS = 16, DEFAULT_TRACK = 63, CYLINDERS_MOST = 16383 };
 enum { DEVICE_LBA = 0x40, DEVICE_FIXED = 0xa0, MULTIPLE_MOST = 16, LBA28_MOST = 0x0fffffff };
 enum {
     CMD_NOP = 0x00, CMD_DEVICE_RESET = 0x08, CMD_RECALIBRATE = 0x10, CMD_READ = 0x20, CMD_READ_NO_RETRY = 0x21, CMD_READ_EXT = 0x24,
@@ -72,9 +73,9 @@ void ata_reset(Ata *ata)
 /* 16 heads and 63 sectors, at most 16383 cylinders: what every BIOS can add up. */
 void ata_set_geometry(Ata *ata)
 {
-    ata->heads = 16;
-    ata->track_sectors = 63;
-    ata->cylinders = (uint16_t)MIN(MAX(ata->sectors / (16 * 63), 1u), 16383u);
+    ata->heads = DEFAULT_HEADS;
+    ata->track_sectors = DEFAULT_TRACK;
+    ata->cylinders = (uint16_t)MIN(MAX(ata->sectors / (DEFAULT_HEADS * DEFAULT_TRACK), 1u), (unsigned)CYLINDERS_MOST);
 }
 
 /* Strings in identify data: two characters a word, the first in the high byte, padded with blanks. */
@@ -112,14 +113,17 @@ static void identify_common(const Ata *ata, uint8_t *identify)
 
 static void identify_disk(const Ata *ata, uint8_t *identify)
 {
-    uint64_t chs = (uint64_t)ata->cylinders * ata->heads * ata->track_sectors;
+    /* Words 54-58: the translation that INITIALIZE DEVICE PARAMETERS chose; words 1-6: the default one. */
+    uint64_t cylinder = (uint64_t)ata->heads * ata->track_sectors;
+    uint64_t whole = (uint64_t)ata->cylinders * DEFAULT_HEADS * DEFAULT_TRACK;
+    uint64_t cylinders = MIN(MAX(MIN(whole, ata->sectors) / cylinder, 1u), (uint64_t)UINT16_MAX), chs = cylinders * cylinder;
 
     put_word(identify, 0, 0x0040);         /* fixed drive */
     put_word(identify, 1, ata->cylinders);
-    put_word(identify, 3, ata->heads);
-    put_word(identify, 6, ata->track_sectors);
+    put_word(identify, 3, DEFAULT_HEADS);
+    put_word(identify, 6, DEFAULT_TRACK);
     put_word(identify, 47, 0x8000 | MULTIPLE_MOST);
-    put_word(identify, 54, ata->cylinders);
+    put_word(identify, 54, (unsigned)cylinders);
     put_word(identify, 55, ata->heads);
     put_word(identify, 56, ata->track_sectors);
     put_word(identify, 57, (unsigned)chs & 0xffff);
@@ -232,6 +236,9 @@ static void next_pio_block(Ata *ata)
 static void read_sectors(Ata *ata, bool extended, uint32_t sectors_per_block)
 {
     if (ata->cd || sectors_per_block == 0) {
+        if (ata->cd) {
+            set_signature(ata);            /* as for IDENTIFY DEVICE */
+        }
         ata_abort(ata, ATA_ABRT);
         return;
     }
@@ -281,7 +288,7 @@ size_t ata_dma_take(Ata *ata, uint8_t *out, size_t most)
     if (ata->phase != ATA_DMA_IN) {
         return 0;
     }
-    if (ata->position == ata->end && !refill(ata)) {
+    if (ata->position >= ata->end && !refill(ata)) {
         return 0;
     }
     size_t length = MIN(most, ata->end - ata->position);
@@ -397,7 +404,7 @@ static void packet(Ata *ata)
     ata->byte_limit = ata->lba[1] | (uint32_t)ata->lba[2] << 8;
     ata->phase = ATA_PACKET_OUT;
     ata->position = 0;
-    ata->end = 12;
+    ata->end = ATAPI_PACKET;
     ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
     ata->count = 1;                        /* command, from the host; no interrupt for the packet itself */
 }
@@ -434,6 +441,7 @@ void ata_command(Ata *ata, uint8_t command)
     case CMD_SET_MULTIPLE: set_multiple(ata); break;
     case CMD_INITIALIZE: initialize_parameters(ata); break;
     case CMD_DIAGNOSTIC:
+        ata->device = 0;
         set_signature(ata);
         ata_complete(ata);
         ata->error = 1;
@@ -543,7 +551,7 @@ void ata_write_data(Ata *ata, uint16_t value)
         ata_complete(ata);                 /* MODE SELECT: there is nothing to set */
         return;
     }
-    uint8_t bytes[12];
+    uint8_t bytes[ATAPI_PACKET];
     memcpy(bytes, ata->buffer, sizeof bytes);
     atapi_packet(ata, bytes);
 }
@@ -557,13 +565,21 @@ const Field ata_saved[] = {
     SAVE_U8(Ata, sense_qualifier), SAVE_BOOL(Ata, tray_locked), SAVE_BOOL(Ata, tray_open), SAVE_BOOL(Ata, media_changed),
     SAVE_BOOL(Ata, unit_attention), FIELD_END };
 
+/* A transfer as a drive can have it. Of an odd reply's last word, one byte lies behind the end. */
+static bool transfer_is_sane(const Ata *ata)
+{
+    uint64_t most = ata->cd ? ata->sectors : 65536;
+    bool packet = ata->in_packet || ata->phase == ATA_PACKET_OUT || ata->phase == ATA_PARAMETERS_OUT;
+
+    return ata->phase <= ATA_DMA_IN && ata->end <= ATA_BUFFER && ata->filled <= ATA_BUFFER && ata->block_size <= ATA_BUFFER &&
+           ata->position <= ata->end + (ata->phase == ATA_IDLE) && ata->sectors_left <= most && ata->byte_limit <= UINT16_MAX && (ata->cd || !packet) &&
+           (ata->phase != ATA_PACKET_OUT || ata->end == ATAPI_PACKET);
+}
+
 bool ata_after_load(Ata *ata, const char *who, GError **err)
 {
-    if (ata->phase > ATA_DMA_IN || ata->end > ATA_BUFFER || ata->position > ata->end + 1 || ata->block_size > ATA_BUFFER ||
-        ata->sectors_left > 65536 || ata->heads == 0 || ata->track_sectors == 0 || ata->multiple > MULTIPLE_MOST ||
-        ata->filled > ATA_BUFFER ||
-        (ata->in_packet && ata->byte_limit > UINT16_MAX) || (!ata->cd && (ata->phase == ATA_PACKET_OUT || ata->phase == ATA_PARAMETERS_OUT))) {
-        return fail(err, EINVAL, "saved state: drive '%s' has a transfer that no drive could have", who);
+    if (!transfer_is_sane(ata) || ata->heads == 0 || ata->track_sectors == 0 || ata->multiple > MULTIPLE_MOST) {
+        return fail(err, EINVAL, "saved state: drive '%s' has a transfer that no drive could have; the state is damaged or of another drive", who);
     }
     return true;
 }

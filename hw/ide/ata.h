@@ -17,7 +17,7 @@ enum {                                     /* offsets from the command block's b
 enum { ATA_ERR = 0x01, ATA_DRQ = 0x08, ATA_DSC = 0x10, ATA_DF = 0x20, ATA_DRDY = 0x40, ATA_BSY = 0x80 };
 enum { ATA_ABRT = 0x04, ATA_IDNF = 0x10, ATA_UNC = 0x40 };
 enum { ATA_CONTROL_NIEN = 0x02, ATA_CONTROL_SRST = 0x04, ATA_CONTROL_HOB = 0x80 };
-enum { ATA_SECTOR = 512, CD_SECTOR = 2048, ATA_BUFFER = 16 * 4096 };
+enum { ATA_SECTOR = 512, CD_SECTOR = 2048, ATAPI_PACKET = 12, ATA_BUFFER = 16 * 4096 };
 
 typedef enum { ATA_IDLE, ATA_PIO_IN, ATA_PACKET_OUT, ATA_PARAMETERS_OUT, ATA_DMA_IN } AtaPhase;
 

@@ -4,6 +4,8 @@
  *
  * Models   the ATA host adapter of ATA/ATAPI-6 and the "Programming Interface for Bus Master IDE Controller" 1.0
  * Layout   PRD: le32 address, le16 byte count (0: 64 KiB), le16 with bit 15 at the end of the table
+ * Status   "active" falls when the table's last entry has been used up, or on an error: it stays where the table is longer than
+ *          the transfer, and falls without an interrupt where it is shorter (section 2.1 of the latter)
  * Hostile  a table is at most 64 KiB, a transfer at most what its command named; memory that is no RAM ends it with an error
  * Threads  any vCPU thread, machine lock held
  * Tests    tests/dev/ide.c
@@ -70,7 +72,7 @@ static bool run_entry(IdeChannel *channel, Ata *drive, uint32_t address, uint32_
 static void run_dma(IdeChannel *channel)
 {
     Ata *drive = selected(channel);
-    bool failed = false, last = false;
+    bool failed = false, last = false, used_up = false;
     uint32_t table = channel->bm_table & ~3u;
 
     if (!(channel->bm_command & BM_START) || !drive || drive->phase != ATA_DMA_IN) {
@@ -78,7 +80,7 @@ static void run_dma(IdeChannel *channel)
     }
     channel->bm_status |= BM_ACTIVE;
     failed = !(channel->bm_command & BM_TO_MEMORY);
-    for (unsigned i = 0; i < PRDS_MOST && !failed && !last && drive->phase == ATA_DMA_IN; i++, table += PRD_SIZE) {
+    for (unsigned i = 0; i < PRDS_MOST && !failed && !last && !(used_up && ata_dma_at_end(drive)); i++, table += PRD_SIZE) {
         uint8_t prd[PRD_SIZE];
         if (!pci_dma_read(channel->master, table, prd, sizeof prd)) {
             failed = true;
@@ -86,16 +88,21 @@ static void run_dma(IdeChannel *channel)
         }
         uint32_t length = load_le16(prd + 4) & ~1u;
         last = load_le16(prd + 6) & PRD_END;
-        if (!run_entry(channel, drive, load_le32(prd) & ~1u, length ? length : 0x10000, &failed)) {
+        used_up = run_entry(channel, drive, load_le32(prd) & ~1u, length ? length : 0x10000, &failed);
+        if (!used_up) {
             break;
         }
     }
     TRACE(&ide_trace[TRACE_DMA], "%s", failed ? "failed" : "done");
-    if (drive->phase == ATA_DMA_IN && last && !ata_dma_at_end(drive)) {
-        return;                            /* the table was too short: the drive waits for ever, as on hardware, until it is reset */
+    if (failed || (last && used_up) || drive->phase != ATA_DMA_IN || !ata_dma_at_end(drive)) {
+        channel->bm_status &= (uint8_t)~BM_ACTIVE;
     }
-    channel->bm_status = (uint8_t)((channel->bm_status & ~BM_ACTIVE) | (failed ? BM_ERROR : 0));
-    ata_dma_end(drive, failed);
+    if (failed) {
+        channel->bm_status |= BM_ERROR;
+    }
+    if (failed || ata_dma_at_end(drive)) {
+        ata_dma_end(drive, failed);        /* else the table was too short: the drive waits, as on hardware, until it is reset */
+    }
 }
 
 static void write_both(IdeChannel *channel, unsigned reg, uint8_t value)
@@ -113,11 +120,13 @@ static void write_command(IdeChannel *channel, uint8_t command)
     enum { EXECUTE_DIAGNOSTIC = 0x90 };
     Ata *drive = selected(channel);
 
+    channel->control &= (uint8_t)~ATA_CONTROL_HOB;
     TRACE(&ide_trace[TRACE_COMMAND], "drive %u command 0x%02x", channel->selected, command);
     if (command == EXECUTE_DIAGNOSTIC) {
         for (unsigned i = 0; i < IDE_DRIVES; i++) {
             if (channel->drives[i]) {
                 ata_command(channel->drives[i], command);
+                channel->drives[i]->irq = i == 0;
             }
         }
         channel->selected = 0;
@@ -127,12 +136,17 @@ static void write_command(IdeChannel *channel, uint8_t command)
     }
 }
 
+/* Only the data register is wider than a byte: other wide accesses are several. */
 static uint64_t command_read(void *opaque, uint64_t offset, unsigned size)
 {
     IdeChannel *channel = opaque;
     Ata *drive = selected(channel);
     uint64_t value;
 
+    if (offset != ATA_DATA && size > 1) {
+        value = command_read(opaque, offset, size / 2);
+        return value | command_read(opaque, offset + size / 2, size / 2) << (4 * size);
+    }
     if (empty(channel)) {
         return UINT64_MAX;
     }
@@ -157,6 +171,11 @@ static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     IdeChannel *channel = opaque;
     Ata *drive = selected(channel);
 
+    if (offset != ATA_DATA && size > 1) {
+        command_write(opaque, offset, value, size / 2);
+        command_write(opaque, offset + size / 2, value >> (4 * size), size / 2);
+        return;
+    }
     if (channel->control & ATA_CONTROL_SRST) {
         return;
     }
@@ -231,11 +250,12 @@ static void bm_write(void *opaque, uint64_t offset, uint64_t value, unsigned siz
 
     (void)size;
     if (offset == 0) {
+        bool started = value & ~channel->bm_command & BM_START;
         channel->bm_command = value & (BM_START | BM_TO_MEMORY);
-        if (channel->bm_command & BM_START) {
+        if (started) {
             channel->bm_status |= BM_ACTIVE;
             run_dma(channel);
-        } else {
+        } else if (!(channel->bm_command & BM_START)) {
             channel->bm_status &= (uint8_t)~BM_ACTIVE;
         }
     } else if (offset == 2) {

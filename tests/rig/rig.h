@@ -17,6 +17,7 @@ typedef struct Test {
     const char *devices;                   /* -device style list, blank separated: "isa-pit,irq=@0": a wire to probe 0 */
     unsigned runs;
     const char *config;                    /* members of the configuration tree, blank separated: "rtc.clock=vm"; may be NULL */
+    Value *(*settings)(void);              /* more members, as an object, for what text cannot say: drives[] with images; may be NULL */
 } Test;
 
 uint8_t rig_inb(Rig *rig, uint16_t port);
