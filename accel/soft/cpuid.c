@@ -193,6 +193,15 @@ void soft_cpuid(SoftCpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
             out[3] &= ~(UINT32_C(1) << 9); /* the APIC is switched off */
         }
         break;
+    case 7:
+        if (cpuid_has(cpu->features, FEATURE_SPEC_CTRL) && cpu->sys.intel) {
+            if (subleaf == 0) {
+                out[0] = 2;
+            } else if (subleaf == 2) {     /* BHI_CTRL: Linux then leaves out its loops that clear branch history at each system call */
+                out[3] = 1 << 4;
+            }
+        }
+        break;
     case 0xd:
         if (subleaf < 2 && cpu->sys.cpuid.xcr0) {
             out[1] = cpuid_xsave_size(cpu->xcr0);

@@ -32,8 +32,8 @@ enum {
 #define MSR_TSC_AUX        UINT32_C(0xc0000103)
 
 /* RDCL_NO, IBRS_ALL, no L1 flush needed, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
- * GDS_NO, RFDS_NO: what speculation could leak is the host's matter, and the guest need not spend time on it. */
-#define ARCH_CAPABILITIES UINT64_C(0x0d10e17b)
+ * GDS_NO, RFDS_NO, ITS_NO: what speculation could leak is the host's matter, and the guest need not spend time on it. */
+#define ARCH_CAPABILITIES UINT64_C(0x400000000d10e17b)
 #define UCODE_REVISION    (UINT64_C(0x1) << 32)
 #define MISC_ENABLE_RESET UINT64_C(0x1801)      /* fast strings; no BTS, no PEBS */
 
@@ -261,7 +261,7 @@ bool msr_write(SoftCpu *cpu, uint32_t index, uint64_t value)
         cpu->pat = value;
         return true;
     case MSR_SPEC_CTRL:
-        if (value & ~UINT64_C(7) || !cpuid_has(cpu->features, FEATURE_SPEC_CTRL)) {
+        if (value & ~UINT64_C(0x407) || !cpuid_has(cpu->features, FEATURE_SPEC_CTRL)) {
             return false;
         }
         cpu->spec_ctrl = value;

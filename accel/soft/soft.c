@@ -7,6 +7,7 @@
  * Tests    tests/guest
  */
 #include "accel/accel-ops.h"
+#include "accel/memory/ram.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "base/epoch.h"
@@ -41,6 +42,21 @@ static bool read_option(const char *key, const Value *value, GError **err)
     return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size and split-wx", key);
 }
 
+/* Pages that a client logs have no write tags; those that have one must lose it. */
+static void log_changed(void *opaque, RamBlock *ram, bool logging)
+{
+    Accel *accel = opaque;
+
+    (void)ram;
+    for (guint i = 0; logging && i < accel->cpus->len; i++) {
+        Cpu *cpu = g_ptr_array_index(accel->cpus, i);
+
+        if (cpu->data) {
+            tlb_flush_request(context_of(cpu));
+        }
+    }
+}
+
 static bool soft_open(Accel *accel, const Value *options, GError **err)
 {
     for (size_t i = 0; options && i < value_length(options); i++) {
@@ -50,10 +66,15 @@ static bool soft_open(Accel *accel, const Value *options, GError **err)
     }
     accel->irqchip = IRQCHIP_OFF;
     accel->one_thread = true;
+    ram_set_logger(&(RamLogger){ .changed = log_changed, .opaque = accel });
     return true;
 }
 
-static void soft_close(Accel *accel) { (void)accel; }
+static void soft_close(Accel *accel)
+{
+    (void)accel;
+    ram_set_logger(NULL);
+}
 
 static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError **err)
 {
