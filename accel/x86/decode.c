@@ -200,7 +200,7 @@ static bool prefix_matches(const Decoder *d, const OptabRow *row)
 {
     bool has_66 = d->insn->prefixes & PREFIX_66;
 
-    if (d->insn->vex & VEX_L || (row->flags & ROW_NO_VVVV && d->insn->vvvv != (is_64(d) ? 15 : 7))) {
+    if (d->insn->vex & VEX_L || (row->flags & ROW_NO_VVVV && d->insn->vvvv)) {
         return false;
     }
     switch (row->prefix) {

@@ -10,7 +10,7 @@ static double now(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -23,9 +23,7 @@ static void measure(Harness *h, const char *name, const void *code, size_t lengt
     double start = now();
     SoftStop stop = soft_run_fast(h->cpu);
     double seconds = now() - start;
-    SoftException e = soft_exception(h->cpu);
-    printf("%-16s %8.1f million instructions/s   (stop %d vector %u rip %lx rcx %lu)\n", name, (double)rounds * per_round / seconds / 1e6, (int)stop,
-           stop == SOFT_RAISED ? e.vector : 0, (unsigned long)h->cpu->rip, (unsigned long)h->cpu->gpr[GPR_RCX]);
+    printf("%-16s %8.1f million instructions a second%s\n", name, (double)rounds * per_round / seconds / 1e6, stop == SOFT_HALTED ? "" : ", but it did not end well");
 }
 
 int main(void)
