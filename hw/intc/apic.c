@@ -262,11 +262,11 @@ static void carry_out(Apic *apic, const LapicEffect *effect, bool x2apic)
 
 void apic_bus_set_lint0(void *opaque, int pin, bool high)
 {
-    Intc *intc = opaque;
+    GPtrArray *apics = opaque;
 
     (void)pin;
-    for (unsigned i = 0; i < intc->apics->len; i++) {
-        Apic *apic = intc->apics->pdata[i];
+    for (unsigned i = 0; i < apics->len; i++) {
+        Apic *apic = apics->pdata[i];
         bool nmi = false;
         if (!apic->in_kernel) {
             LOCK_SCOPE(&apic->lock);

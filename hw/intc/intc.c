@@ -263,7 +263,7 @@ static bool make_pic(Intc *intc, IsaBus *isa, GError **err)
         return false;
     }
     intc->pic = (Pic *)device;
-    device_set_line(device, "intr", (IrqLine){ .set = apic_bus_set_lint0, .sink = intc });
+    device_set_line(device, "intr", (IrqLine){ .set = apic_bus_set_lint0, .sink = intc->apics });
     return set_flag(device, "x-in-kernel", intc_in_kernel(intc), err) && finish(device, err);
 }
 

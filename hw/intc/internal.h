@@ -55,6 +55,6 @@ struct Intc {
 void pic_set_line(Pic *pic, unsigned irq, bool high);
 int pic_acknowledge(Pic *pic);
 void apic_bus_send(Intc *intc, uint64_t address, uint32_t data);
-void apic_bus_set_lint0(void *intc, int pin, bool high);
+void apic_bus_set_lint0(void *apics, int pin, bool high);     /* an IrqLine's set: of all local APICs */
 void apic_map_window(Intc *intc);
 void ioapic_end_of_interrupt(Intc *intc, uint8_t vector);
