@@ -39,7 +39,7 @@ CASES = {
     "pae": (["vmlinuz-686", "initrd-686.gz"], "tcg", linux("vmlinuz-686", "initrd-686.gz", "roost.run=poweroff"), up("i686", 1), 0, 240),
     "memtest": (["memtest64.bin"], "tcg", ["-m", "64", "-nographic", "-nodefaults", "-serial", "stdio", "-kernel", f"{guests}/memtest64.bin",
                                             "-append", "console=ttyS0,115200"],
-                [(r"Memtest86", None), (r"Test.{0,40}#\s*[23]", "signal")], 0, 300),
+                [(r"Memtest86\+", None), (r"#4 +\[Moving inversions", None), (r"Errors: 0 ", "signal")], 0, 300),
     "grub": (["grub.iso"], "tcg", ["-m", "128", "-nographic", "-nodefaults", "-serial", "stdio", "-cdrom", f"{guests}/grub.iso", "-boot", "d"],
              [(r"Roost test entry one", "\r"), (r"entry one was chosen", "signal")], 0, 180),
     "seabios": ([], "tcg", ["-m", "32", "-nographic", "-nodefaults", "-serial", "none", "-chardev", "stdio,id=d", "-device",
