@@ -225,11 +225,25 @@ static void quit_key(void *opaque)
     machine_request_shutdown(opaque, CAUSE_HOST_UI);
 }
 
+/* Of the first stream that a guest wrote to: COM1's, as a rule. */
+static char *last_console_line(const Run *run)
+{
+    const char *test_session = value_get_string(run->tree, "qtest", "");
+
+    for (guint i = 0; i < run->chardevs->len; i++) {
+        const Chardev *chardev = run->chardevs->pdata[i];
+        g_autofree char *line = chardev_last_line(chardev);
+        if (*line && strcmp(chardev_id(chardev), test_session) != 0) {
+            return g_steal_pointer(&line);
+        }
+    }
+    return g_strdup("");
+}
+
 static void time_is_up(void *opaque)
 {
     Run *run = opaque;
-    Chardev *console = chardev_find("serial0");
-    g_autofree char *line = console ? chardev_last_line(console) : g_strdup("");
+    g_autofree char *line = last_console_line(run);
     double seconds = 0;
 
     value_to_double(value_get(run->tree, "timeout"), &seconds);

@@ -55,6 +55,7 @@ Chardev *chardev_make(const ChardevBackend *backend, const char *id);     /* def
 Chardev *mux_new(Chardev *base, const char *id, GError **err);        /* takes over the maker's reference on base */
 bool chardev_is_mux(const Chardev *chardev);
 Chardev *mux_lend_port(Chardev *mux);
+const Chardev *mux_base(const Chardev *chardev);       /* what a mux or a port of it writes to; any other stream itself */
 void mux_user_came(Chardev *chardev);      /* nothing unless it is a port of a mux */
 
 /* fd-stream.c: a pair of file descriptors in the loop, for all backends that have them. */

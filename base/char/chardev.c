@@ -335,8 +335,9 @@ void chardev_event(Chardev *chardev, ChardevEvent event)
 }
 
 /* Walks back over trailing line ends to the line before them. */
-char *chardev_last_line(const Chardev *chardev)
+char *chardev_last_line(const Chardev *shared)
 {
+    const Chardev *chardev = mux_base(shared);
     size_t kept = MIN(chardev->written, TAIL_BYTES);
     GString *line = g_string_new(NULL);
 

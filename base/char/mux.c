@@ -331,3 +331,11 @@ bool chardev_focus_asked(const Chardev *chardev)
 {
     return chardev->backend == &port_backend && ((const MuxPort *)chardev)->mux->asked;
 }
+
+const Chardev *mux_base(const Chardev *chardev)
+{
+    if (chardev->backend == &port_backend) {
+        return ((const MuxPort *)chardev)->mux->base;
+    }
+    return chardev->backend == &mux_backend ? ((const MuxChardev *)chardev)->base : chardev;
+}
