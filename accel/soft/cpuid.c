@@ -86,6 +86,8 @@ static uint64_t paired_tsc(uint64_t *ns)
 {
     uint64_t best = UINT64_MAX, tsc = 0;
 
+    *ns = 0;
+
     for (unsigned i = 0; i < 8; i++) {
         uint64_t before = __rdtsc(), clock = now_ns(), width = __rdtsc() - before;
 
