@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* lapic.c - local APICs of four processors, through the page, the MSRs and messages */
+#include "base/lock.h"
 #include "hw/intc/intc.h"
 #include "hw/intc/lapic.h"
 #include "tests/rig/rig.h"
@@ -530,6 +531,77 @@ static void random_traffic_is_survived(Rig *rig)
     }
 }
 
+typedef struct Crowd { Intc *intc; int stop; } Crowd;
+typedef struct Member { Crowd *crowd; unsigned cpu; GThread *thread; } Member;
+
+static bool goes_on(Crowd *crowd)
+{
+    return !__atomic_load_n(&crowd->stop, __ATOMIC_RELAXED);
+}
+
+/* A processor: takes interrupts, ends them, sends some, sets its timer. */
+static gpointer processor(gpointer opaque)
+{
+    Member *member = opaque;
+    CpuIrqSource source = intc_irq_source(member->crowd->intc, member->cpu);
+
+    for (unsigned i = 0; goes_on(member->crowd); i++) {
+        if (source.acknowledge(source.opaque) >= 0) {
+            source.write_msr(source.opaque, 0x80b, 0);
+        }
+        if (i % 8 == 0) {
+            source.write_msr(source.opaque, 0x830, UINT64_C(0xffffffff00000050) + i % 64);
+            source.write_msr(source.opaque, 0x838, 30000);
+            source.set_cr8(source.opaque, i % 16);
+        }
+    }
+    return NULL;
+}
+
+static gpointer device(gpointer opaque)
+{
+    Member *member = opaque;
+
+    for (unsigned i = 0; goes_on(member->crowd); i++) {
+        intc_send_msi(member->crowd->intc, 0xfee0f00c | (i % 16) << 12, 0x40 + i % 128);
+    }
+    return NULL;
+}
+
+static void a_crowd(Rig *rig)
+{
+    Crowd crowd = { .intc = rig_intc(rig) };
+    Member members[RIG_CPUS + 2];
+
+    for (unsigned i = 0; i < RIG_CPUS; i++) {
+        put(rig, i, LAPIC_SVR, 0x1ff);
+        put(rig, i, LAPIC_LVT + LVT_TIMER, 0x20031);
+        check(set_base(rig, i, i ? 0xfee00c00 : 0xfee00d00));
+    }
+    rig_store(rig, 0xfec00000, 4, 0x21);                   /* pin 8: a level to processor 2 */
+    rig_store(rig, 0xfec00010, 4, 0x02000000);
+    rig_store(rig, 0xfec00000, 4, 0x20);
+    rig_store(rig, 0xfec00010, 4, 0x80c0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(members); i++) {
+        members[i] = (Member){ &crowd, i, NULL };
+        members[i].thread = g_thread_new("crowd", i < RIG_CPUS ? processor : device, &members[i]);
+    }
+    for (unsigned i = 0; i < 200; i++) {                   /* the main loop: time, and lines */
+        rig_advance(rig, 10000);
+        irq_set(intc_gsi(crowd.intc, 8), i & 1);
+        irq_set(intc_gsi(crowd.intc, 0), i & 1);
+        machine_unlock();
+        g_usleep(500);
+        machine_lock();
+    }
+    __atomic_store_n(&crowd.stop, 1, __ATOMIC_RELAXED);
+    machine_unlock();                                      /* who waits for it gets it */
+    for (unsigned i = 0; i < G_N_ELEMENTS(members); i++) {
+        g_thread_join(members[i].thread);
+    }
+    machine_lock();
+}
+
 static void lapic_values_from_afar(Rig *rig)
 {
     Lapic apic = { .boot_processor = true, .has_deadline = true };
@@ -570,5 +642,6 @@ const Test lapic_tests[] = {
     { "ways between the modes", ways_between_the_modes, INTC_BOARD },
     { "x2APIC", x2apic, INTC_BOARD },
     { "random traffic is survived", random_traffic_is_survived, .board = "intc", .runs = FRESH },
+    { "processors, devices and the clock at once", a_crowd, .board = "intc", .runs = FRESH },
     { "values from afar", lapic_values_from_afar, CHIP_ONLY },
     { NULL } };
