@@ -2,7 +2,8 @@
 /*
  * pc-firmware.c - what a PC tells its firmware, or does itself where a kernel is started without any
  *
- * Two ways:  SeaBIOS runs (no -kernel): its ROM ends at 4 GiB, tables and settings wait in fw_cfg.
+ * Two ways:  SeaBIOS runs (no -kernel, or -bios): its ROM ends at 4 GiB, tables and settings wait in fw_cfg; a kernel is
+ *            fetched by an option ROM (linuxboot.c).
  *            -kernel: no firmware; a small ROM below 1 MiB holds the ACPI root pointer and the SMBIOS tables, the ACPI
  *            tables stand at the end of low RAM, and boot.c sets the boot processor at the kernel's entry.
  *
@@ -16,6 +17,7 @@
 #include "hw/machine/acpi.h"
 #include "hw/machine/direct.h"
 #include "hw/machine/firmware.h"
+#include "hw/machine/linuxboot.h"
 #include "hw/machine/smbios.h"
 #include <errno.h>
 #include <string.h>
@@ -219,6 +221,20 @@ static bool build_direct(PcFirmware *firmware, Machine *machine, const PcLayout 
     return firmware->boot && map_direct_rom(firmware, layout, err);
 }
 
+/* A kernel that firmware starts: it must leave the firmware what that takes for itself at the end of low RAM. */
+static bool add_kernel(const PcLayout *layout, Machine *machine, const Value *config, GError **err)
+{
+    uint64_t end = layout->below_4g > 2 * ONE_MIB ? layout->below_4g - ONE_MIB : layout->below_4g;
+    MemoryMap map = { .below_4g = end };
+
+    map_add(&map, 0, MIN(end, (uint64_t)LOW_END), E820_RAM);
+    map_add(&map, ONE_MIB, end > ONE_MIB ? end - ONE_MIB : 0, E820_RAM);
+    Boot *boot = boot_open(machine, config, &map, err);
+    bool ok = boot && linuxboot_add(layout->fw_cfg, boot, err);
+    boot_free(boot);
+    return ok;
+}
+
 bool pc_firmware_build(PcFirmware *firmware, Machine *machine, const PcLayout *layout, GError **err)
 {
     const Value *boot = value_get(machine->config, "boot");
@@ -234,13 +250,11 @@ bool pc_firmware_build(PcFirmware *firmware, Machine *machine, const PcLayout *l
     if (!kernel && value_get_string(boot, "append", NULL)) {
         return fail(err, EINVAL, "-append needs -kernel");
     }
-    if (kernel && bios) {
-        return fail(err, ENOTSUP, "-bios with -kernel is not supported yet: -kernel starts the kernel without firmware; leave -bios out");
-    }
     build_acpi(firmware, layout, &tables);
     ok = build_smbios(firmware, machine, layout, err) && add_items(firmware, machine, layout, &tables, err) &&
-         (kernel ? build_direct(firmware, machine, layout, &tables, boot, err)
-                 : map_bios(firmware, layout, bios ? bios : default_bios, err));
+         (kernel && !bios ? build_direct(firmware, machine, layout, &tables, boot, err)
+                          : map_bios(firmware, layout, bios ? bios : default_bios, err)) &&
+         (!kernel || !bios || add_kernel(layout, machine, boot, err));
     acpi_tables_clear(&tables);
     return ok;
 }

@@ -5,6 +5,8 @@
 #include "hw/chipset/fw_cfg.h"
 #include "tests/rig/rig.h"
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { SELECTOR = 0x510, DATA = 0x511, DMA_HIGH = 0x514, DMA_LOW = 0x518, FILE_DIR = 0x19 };
 enum { ERROR = 1, READ = 2, SKIP = 4, SELECT = 8, WRITE = 0x10 };
@@ -13,6 +15,30 @@ enum { DESCRIPTOR = 0x8000, BUFFER = 0x20000, RAM_END = 16 << 20 };
 static Value *files(void)
 {
     return json_parse("{'fw_cfg':[{'name':'opt/test/letters','string':'abcdefghijklmnopqrstuvwxyz'},{'name':'opt/test/empty','string':''}]}", NULL);
+}
+
+/* A bzImage in memory that has a name: a set-up sector, 2 KiB of code that is all 90h; behind a BIOS. */
+static Value *kernel(void)
+{
+    static char *path;
+
+    if (!path) {
+        uint8_t image[1024 + 2048] = { 0 };
+        int fd = memfd_create("kernel", MFD_CLOEXEC);
+        memset(image + 1024, 0x90, 2048);
+        image[0x1f1] = 1;
+        store_le32(image + 0x1f4, 2048 / 16);
+        store_le16(image + 0x1fe, 0xaa55);
+        memcpy(image + 0x202, "HdrS", 4);
+        store_le16(image + 0x206, 0x20f);
+        image[0x211] = 1;
+        store_le32(image + 0x22c, 0x7fffffff);
+        store_le32(image + 0x238, 2047);
+        check(write(fd, image, sizeof image) == sizeof image);
+        path = g_strdup_printf("/proc/self/fd/%d", fd);
+    }
+    g_autofree char *text = g_strdup_printf("{'boot':{'kernel':'%s','initrd':'%s','append':'quiet','firmware':'bios-256k.bin'}}", path, path);
+    return json_parse(text, NULL);
 }
 
 static void select_item(Rig *rig, uint16_t key)
@@ -201,6 +227,47 @@ static void odd_accesses(Rig *rig)
     check_eq(rig_inb(rig, DATA), 'Q');
 }
 
+/* The option ROM's sums, its table of transfers, and what the transfers bring, done here in its place. */
+static void kernel_by_option_rom(Rig *rig)
+{
+    uint32_t size = 0, key = key_of(rig, "genroms/linuxboot.bin", &size);
+    uint8_t rom[2048], sum = 0;
+
+    check(size > 0 && size <= sizeof rom && size % 512 == 0);
+    check_eq(run(rig, key << 16 | SELECT | READ, size, BUFFER), 0);
+    rig_read(rig, BUFFER, rom, size);
+    for (uint32_t i = 0; i < size; i++) {
+        sum = (uint8_t)(sum + rom[i]);
+    }
+    check_eq(sum, 0);
+    check_eq(load_le16(rom), 0xaa55);
+    check_eq(rom[2], size / 512);
+    const uint8_t *header = rom + load_le16(rom + 0x1a);
+    check(memcmp(header, "$PnP", 4) == 0);
+    check(load_le16(header + 26) > 0 && load_le16(header + 26) < size);
+    static const uint8_t first[] = { 0x00, 0x18, 0x00, 0x0a };   /* the set-up code's item, select and read */
+    const uint8_t *table = memmem(rom, size, first, sizeof first);
+    check(table != NULL);
+    unsigned parts = 0;
+    for (; table && load_be32(table); table += 16, parts++) {
+        rig_write(rig, DESCRIPTOR, table, 16);
+        rig_outl(rig, DMA_LOW, GUINT32_SWAP_LE_BE((uint32_t)DESCRIPTOR));
+        check_eq(rig_load(rig, DESCRIPTOR, 4), 0);
+    }
+    check_eq(parts, 4);
+    check_eq(rig_load(rig, 0x10202, 4), 0x53726448);         /* "HdrS" */
+    check_eq(rig_load(rig, 0x10211, 1), 0x81);
+    check_eq(rig_load(rig, 0x10228, 4), 0x20000);
+    check_eq(rig_load(rig, 0x20000, 6), 0x7465697571);       /* "quiet" */
+    check_eq(rig_load(rig, 0x100000, 4), 0x90909090);
+    check_eq(rig_load(rig, 0x1007fc, 4), 0x90909090);
+    uint32_t initrd = (uint32_t)rig_load(rig, 0x10218, 4);
+    check_eq(rig_load(rig, 0x1021c, 4), 1024 + 2048);
+    check(initrd > 0x100800 && initrd < RAM_END - 0x100000);
+    check_eq(rig_load(rig, initrd + 0x202, 4), 0x53726448);
+    check(key_of(rig, "bootorder", &size) && size == 26 + 1);
+}
+
 /* Names at and beyond the limit, a full directory, replacement. */
 static void adding(Rig *rig)
 {
@@ -239,6 +306,7 @@ const Test fw_cfg_tests[] = {
     { "DMA reads and skips", dma_reads, ON_PC },
     { "DMA at bad places", dma_bad_places, ON_PC },
     { "accesses of every width at every port", odd_accesses, ON_PC },
+    { "a kernel behind a BIOS", kernel_by_option_rom, .board = "pc", .runs = FRESH, .settings = kernel },
     { "adding files", adding, .board = "pc", .runs = FRESH, .settings = files },
     { NULL }
 };

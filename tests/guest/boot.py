@@ -28,6 +28,8 @@ def up(machine, cpus):
 # name: (needs, accelerator, arguments, [(pattern, answer)], status, seconds)
 CASES = {
     "cloud": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff"), up("x86_64", 1), 0, 120),
+    "cloud-bios": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff", "-bios", "bios-256k.bin"),
+                   up("x86_64", 1), 0, 180),
     "cloud-smp2": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff", "-smp", "2"), up("x86_64", 2), 0, 180),
     "cloud-smp4": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff", "-smp", "4"), up("x86_64", 4), 0, 240),
     "cloud-reboot": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=reboot"), up("x86_64", 1), 0, 120),
