@@ -14,6 +14,7 @@
  */
 #include "accel/soft/block.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/walk.h"
 #include "accel/x86/decode.h"
 #include "base/log.h"
 #include <glib.h>
@@ -653,7 +654,9 @@ Block *block_get(SoftCpu *cpu, bool single)
         return block_get(cpu, true);
     }
     if (!single && !block->copy) {
-        cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = cpu->stamp, .block = block };
+        bool global = !block->second_host && tlb_fetch_entry(cpu, cpu->cpl == 3, linear)->global;
+
+        cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };
     }
     return block;
 }

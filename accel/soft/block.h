@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) void soft_goto(SoftCpu *cpu, uint64
     if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask), 1)) {
         const JumpEntry *entry = &cpu->jumps[jump_slot(rip)];
 
-        if (__builtin_expect(entry->rip == rip && entry->stamp == cpu->stamp, 1)) {
+        if (__builtin_expect(entry->rip == rip && (entry->stamp == cpu->stamp || entry->stamp == cpu->stamp_local), 1)) {
             Block *block = entry->block;
 
             if (__builtin_expect((cpu->budget -= block->count) >= 0, 1)) {

@@ -127,7 +127,7 @@ static void translate(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
 /* The current mode's table, or, for a page that has its tags already, the answer without a walk. */
 static void lookup(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned mode, bool write, Page *page)
 {
-    const TlbEntry *entry = &cpu->tables[mode][linear >> 12 & (TLB_ENTRIES - 1)];
+    const TlbEntry *entry = &cpu->tables[mode][tlb_slot(linear)];
     uint64_t tag = linear & ~(uint64_t)PAGE_MASK;
 
     if ((write ? entry->write : entry->read) == tag) {
@@ -401,7 +401,7 @@ uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host)
     uint32_t error;
     Walk walk;
 
-    if (entry->generation == cpu->sys.fetch_generation && entry->linear == page) {
+    if (entry->generation == (entry->global ? cpu->sys.global_generation : cpu->sys.fetch_generation) && entry->linear == page) {
         *host = entry->host;
         return entry->physical;
     }

@@ -62,7 +62,7 @@ static inline bool mmu_alignment_checked(const SoftCpu *cpu)
 #define MMU_ACCESS(bits)                                                                                           \
     static inline uint##bits##_t mmu_load##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear)                   \
     {                                                                                                              \
-        const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];                                     \
+        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                              \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->read, 1)) {                    \
             uint##bits##_t value;                                                                                  \
             memcpy(&value, (const void *)(linear + (uint64_t)entry->delta), sizeof value);                         \
@@ -72,7 +72,7 @@ static inline bool mmu_alignment_checked(const SoftCpu *cpu)
     }                                                                                                              \
     static inline void mmu_store##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear, uint##bits##_t value)      \
     {                                                                                                              \
-        const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];                                     \
+        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                              \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->write, 1)) {                   \
             memcpy((void *)(linear + (uint64_t)entry->delta), &value, sizeof value);                               \
         } else {                                                                                                   \

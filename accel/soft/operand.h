@@ -95,14 +95,14 @@ SOFT_INLINE void host_store(void *host, unsigned bits, uint64_t value)
 /* Host address for a store that may go straight there, or NULL: ask the slow path. */
 SOFT_INLINE uint8_t *fast_write(const SoftCpu *cpu, uint64_t linear, unsigned bytes)
 {
-    const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];
+    const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];
 
     return __builtin_expect(((linear + bytes - 1) & ~UINT64_C(0xfff)) == entry->write, 1) ? (uint8_t *)(linear + (uint64_t)entry->delta) : NULL;
 }
 
 SOFT_INLINE const uint8_t *fast_read(const SoftCpu *cpu, uint64_t linear, unsigned bytes)
 {
-    const TlbEntry *entry = &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)];
+    const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];
 
     return __builtin_expect(((linear + bytes - 1) & ~UINT64_C(0xfff)) == entry->read, 1) ? (const uint8_t *)(linear + (uint64_t)entry->delta) : NULL;
 }

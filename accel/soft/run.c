@@ -15,6 +15,7 @@
 #include "accel/soft/flags.h"
 #include "accel/soft/fpu.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/walk.h"
 
 enum { LANDED_FAULT = 1, LANDED_RESTART = 2 };
 
@@ -133,14 +134,14 @@ static void run_blocks(SoftCpu *cpu)
 {
     bool shadow = cpu->interrupt_shadow;
 
-    cpu->stamp = cpu->sys.fetch_generation << 32 | cpu->mode_key;
+    tlb_stamp(cpu);
     cpu->poll_mask = wanted(cpu);
     if (cpu->sys.stepping) {
-        cpu->stamp = STAMP_NONE;           /* no chaining */
+        cpu->stamp = cpu->stamp_local = STAMP_NONE;          /* no chaining */
         step(cpu);
     } else if (shadow && requests(cpu) & (REQUEST_INTR | REQUEST_NMI)) {
         cpu->interrupt_shadow = false;     /* exactly one instruction, then the interrupt */
-        cpu->stamp = STAMP_NONE;
+        cpu->stamp = cpu->stamp_local = STAMP_NONE;
         block_run(cpu, block_get(cpu, true));
     } else {
         cpu->interrupt_shadow = false;
@@ -203,7 +204,7 @@ RunStop soft_loop_bare(SoftCpu *cpu, uint64_t count, uint64_t *done)
 
     block_settle();
     cpu->poll_mask = 0;
-    cpu->stamp = STAMP_NONE;
+    cpu->stamp = cpu->stamp_local = STAMP_NONE;
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
         stop = RUN_RAISED;
     } else {

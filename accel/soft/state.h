@@ -20,6 +20,8 @@
 
 enum { TLB_BITS = 10, TLB_ENTRIES = 1 << TLB_BITS };
 #define TLB_EMPTY UINT64_C(1)              /* never equal to a page address */
+/* Two arrays a multiple of 4 MiB apart would share every slot without the second term. */
+static inline unsigned tlb_slot(uint64_t linear) { return (unsigned)(linear >> 12 ^ linear >> 22) & (TLB_ENTRIES - 1); }
 
 /* One page: tags hold the linear page address when that access may go straight to host memory. */
 typedef struct TlbEntry {
@@ -98,7 +100,7 @@ struct SoftCpu {
     SoftSystem sys;                        /* of the system side: system.h */
     uint64_t instructions;                 /* executed, for statistics and later for an instruction-counted clock */
     Block *block;                          /* running now; NULL: left by its own stores (block.c) */
-    uint64_t stamp;                        /* of the jump cache: sys.fetch_generation << 32 | mode_key */
+    uint64_t stamp, stamp_local;           /* of the jump cache, by tlb_stamp(): for code in global pages (or of CPL 3), for other code */
     JumpEntry jumps[JUMP_ENTRIES];
     SoftCpu *next_cpu;                     /* list of all contexts of the block cache */
 };

@@ -23,9 +23,12 @@ typedef struct TlbUse {
     uint8_t flags[TLB_SLOTS];
 } TlbUse;
 
-/* Pages to execute from: one for user code, one for supervisor code. Valid while .generation is the CPU's. */
+/* Pages to execute from: one for user code, one for supervisor code. Valid while .generation is the CPU's (of the kind that .global says). */
 enum { FETCH_ENTRIES = 256 };
-typedef struct FetchEntry { uint64_t linear, physical; const uint8_t *host; uint64_t generation; } FetchEntry;
+typedef struct FetchEntry { uint64_t linear, physical; const uint8_t *host; uint64_t generation; bool global; } FetchEntry;
+/* Hashes of the pages that were executed from in this generation, and of the 4 MiB and 1 GiB regions where those were slices of large pages. */
+typedef struct FetchSeen { uint64_t pages[64], large; } FetchSeen;
+#define STAMP_LOCAL (UINT64_C(1) << 30)    /* of SoftCpu.stamp_local: no mode_key has it */
 
 typedef enum {
     DELIVER_NOTHING, DELIVER_FAULT, DELIVER_TRAP, DELIVER_INTERRUPT, DELIVER_NMI,
@@ -46,8 +49,8 @@ typedef struct SoftSystem {
     bool stepping;                         /* run one instruction at a time: TF, or DR7 enables any breakpoint */
     uint32_t flush_wanted;                 /* atomic: another thread asks for tlb_flush_all and a new view */
     uint64_t fetch_generation;             /* rises with every flush that code could notice; caches of linear addresses compare it */
-    uint64_t fetch_seen[64];               /* hashes of the pages that were executed from in this generation */
-    uint64_t fetch_large;                  /* and of the 4 MiB and 1 GiB regions, where those were slices of large pages */
+    uint64_t global_generation;            /* the same for code in global pages: loading CR3 leaves it */
+    FetchSeen seen[2];                     /* in pages that are not global, and in those that are */
     const struct FlatRange *last_range;    /* of the view: where the walker last found RAM */
     uint64_t large_local, large_global;    /* hashes of the 4 MiB regions that have entries of large pages */
     uint64_t huge_local, huge_global;      /* the same for 1 GiB pages */

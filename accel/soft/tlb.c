@@ -19,14 +19,24 @@ _Static_assert((int)TLB_SLOTS == (int)TLB_ENTRIES, "one flag byte per slot");
 
 void tlb_stamp(SoftCpu *cpu)
 {
-    cpu->stamp = cpu->sys.fetch_generation << 32 | cpu->mode_key;
+    cpu->stamp_local = cpu->sys.fetch_generation << 32 | STAMP_LOCAL | cpu->mode_key;
+    cpu->stamp = cpu->cpl == 3 ? cpu->stamp_local : cpu->sys.global_generation << 32 | cpu->mode_key;
 }
 
-static void new_generation(SoftCpu *cpu)
+static void forget_seen(FetchSeen *seen)
+{
+    memset(seen, 0, sizeof *seen);
+}
+
+/* Code in global pages is forgotten only when everything is. */
+static void new_generation(SoftCpu *cpu, bool global_too)
 {
     cpu->sys.fetch_generation++;
-    memset(cpu->sys.fetch_seen, 0, sizeof cpu->sys.fetch_seen);
-    cpu->sys.fetch_large = 0;
+    forget_seen(&cpu->sys.seen[0]);
+    if (global_too) {
+        cpu->sys.global_generation++;
+        forget_seen(&cpu->sys.seen[1]);
+    }
     tlb_stamp(cpu);
 }
 
@@ -44,21 +54,25 @@ static unsigned page_hash(uint64_t linear)
 static bool may_be_code(const SoftCpu *cpu, uint64_t linear)
 {
     unsigned hash = page_hash(linear);
+    const FetchSeen *local = &cpu->sys.seen[0], *global = &cpu->sys.seen[1];
 
-    return cpu->sys.fetch_seen[hash >> 6] >> (hash & 63) & 1 ||
-           cpu->sys.fetch_large & (region_hash(linear >> 22) | region_hash(linear >> 30));
+    return (local->pages[hash >> 6] | global->pages[hash >> 6]) >> (hash & 63) & 1 ||
+           (local->large | global->large) & (region_hash(linear >> 22) | region_hash(linear >> 30));
 }
 
 void tlb_fetch_fill(SoftCpu *cpu, bool user, uint64_t linear, const Walk *walk, const uint8_t *host)
 {
     unsigned hash = page_hash(linear);
+    bool global = walk->global || cpu->sys.paging == PAGING_OFF;
+    FetchSeen *seen = &cpu->sys.seen[global];
 
-    cpu->sys.fetch_seen[hash >> 6] |= UINT64_C(1) << (hash & 63);
+    seen->pages[hash >> 6] |= UINT64_C(1) << (hash & 63);
     if (walk->shift > 12) {
-        cpu->sys.fetch_large |= region_hash(linear >> (walk->shift == 30 ? 30 : 22));
+        seen->large |= region_hash(linear >> (walk->shift == 30 ? 30 : 22));
     }
     *tlb_fetch_entry(cpu, user, linear) = (FetchEntry){ .linear = linear & ~UINT64_C(0xfff), .physical = walk->physical, .host = host,
-                                                        .generation = cpu->sys.fetch_generation };
+                                                        .global = global,
+                                                        .generation = global ? cpu->sys.global_generation : cpu->sys.fetch_generation };
 }
 
 static void entry_clear(TlbEntry *entry)
@@ -80,13 +94,13 @@ void tlb_init(SoftCpu *cpu)
     }
     memset(cpu->sys.use, 0, sizeof cpu->sys.use);
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
-    new_generation(cpu);
+    new_generation(cpu, true);
 }
 
 void tlb_fill(SoftCpu *cpu, unsigned mode, uint64_t linear, const Walk *walk, uint8_t *host_page, bool write)
 {
     uint64_t page = linear & ~UINT64_C(0xfff);
-    unsigned slot = page >> 12 & (TLB_ENTRIES - 1);
+    unsigned slot = tlb_slot(page);
     TlbUse *use = &cpu->sys.use[mode];
     TlbEntry *entry = &cpu->tables[mode][slot];
     uint8_t flags = use->flags[slot] & (SLOT_IN_LOCAL | SLOT_IN_GLOBAL);
@@ -134,7 +148,7 @@ void tlb_flush_all(SoftCpu *cpu)
         list_flush(cpu->tables[mode], use, &use->global);
     }
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
-    new_generation(cpu);
+    new_generation(cpu, true);
 }
 
 void tlb_flush_non_global(SoftCpu *cpu)
@@ -153,7 +167,7 @@ void tlb_flush_non_global(SoftCpu *cpu)
         use->local.count = 0;
     }
     cpu->sys.large_local = cpu->sys.huge_local = 0;
-    new_generation(cpu);
+    new_generation(cpu, false);
 }
 
 /* Drops every entry whose address, shifted, is region: slices of a large page (and, harmlessly, its neighbours). */
@@ -181,7 +195,7 @@ void tlb_drop_page(SoftCpu *cpu, uint64_t linear)
     uint64_t page = linear & ~UINT64_C(0xfff);
 
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
-        TlbEntry *entry = &cpu->tables[mode][page >> 12 & (TLB_ENTRIES - 1)];
+        TlbEntry *entry = &cpu->tables[mode][tlb_slot(page)];
 
         if (entry->read == page) {
             entry_clear(entry);
@@ -208,7 +222,7 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
         drop_region(cpu, linear, 30);
     }
     if (may_be_code(cpu, linear)) {
-        new_generation(cpu);
+        new_generation(cpu, true);
     }
 }
 

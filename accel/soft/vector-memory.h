@@ -5,7 +5,7 @@
 #pragma once
 #include "accel/soft/mmu.h"
 
-static inline const TlbEntry *vector_tlb(const SoftCpu *cpu, uint64_t linear) { return &cpu->tlb[(linear >> 12) & (TLB_ENTRIES - 1)]; }
+static inline const TlbEntry *vector_tlb(const SoftCpu *cpu, uint64_t linear) { return &cpu->tlb[tlb_slot(linear)]; }
 
 /* #AC of EFLAGS.AC. size is a power of two, or 10: those lie like 8. While it is armed no access finds a TLB entry. */
 static inline void vector_check_alignment(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
