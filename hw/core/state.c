@@ -96,6 +96,11 @@ static bool get_record(const uint8_t **at, size_t *left, Record *record, GError 
     record->kind = (char)(*at)[0];
     memcpy(record->name, *at + 2, length);
     record->name[length] = 0;
+    for (const char *c = record->name; *c; c++) {
+        if (g_ascii_iscntrl(*c)) {         /* names are told to people, on terminals */
+            return fail(err, EINVAL, "saved state: a record's name has control characters in it");
+        }
+    }
     record->version = load_le32(*at + 2 + length);
     record->length = load_le32(*at + 6 + length);
     record->body = *at + 10 + length;
@@ -135,7 +140,7 @@ static bool load_device(Machine *machine, const Record *record, GHashTable *seen
     return true;
 }
 
-static bool load_cpu(Machine *machine, const Record *record, GError **err)
+static bool load_cpu(Machine *machine, const Record *record, GHashTable *seen, GError **err)
 {
     g_autofree CpuState *state = g_new0(CpuState, 1);
     const uint8_t *at = record->body;
@@ -146,10 +151,23 @@ static bool load_cpu(Machine *machine, const Record *record, GError **err)
         char name[16];
         g_snprintf(name, sizeof name, "cpu%u", cpu_index(cpu));
         if (strcmp(name, record->name) == 0) {
+            if (!g_hash_table_add(seen, cpu)) {
+                return fail(err, EINVAL, "saved state: processor '%s' comes twice", name);
+            }
             return fields_load(cpu_state_saved, state, name, &at, &left, err) && cpu_set_state(cpu, state, err);
         }
     }
     return fail(err, ENOENT, "saved state: it has a processor '%s' that this machine lacks; use the same -smp", record->name);
+}
+
+static bool all_cpus_seen(const Machine *machine, GHashTable *seen, GError **err)
+{
+    for (guint i = 0; i < machine->cpus->len; i++) {
+        if (!g_hash_table_contains(seen, machine->cpus->pdata[i])) {
+            return fail(err, EINVAL, "saved state: processor 'cpu%u' is missing from it; use the same -smp", cpu_index(machine->cpus->pdata[i]));
+        }
+    }
+    return true;
 }
 
 /* All devices hold their registers before any restates a level: a line goes to a controller that is already loaded. */
@@ -198,12 +216,12 @@ bool machine_load(Machine *machine, const uint8_t *data, size_t length, GError *
             }
             break;
         case 'C':
-            if (!load_cpu(machine, &record, err)) {
+            if (!load_cpu(machine, &record, seen, err)) {
                 return false;
             }
             break;
         case 'E':
-            return finish_load(machine, seen, err);
+            return all_cpus_seen(machine, seen, err) && finish_load(machine, seen, err);
         default:
             return fail(err, EINVAL, "saved state: a record of unknown kind 0x%02x", (unsigned char)record.kind);
         }
