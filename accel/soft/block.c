@@ -47,7 +47,6 @@ static struct {
     size_t insns, garbage_insns;
     GPtrArray *rams;                       /* RamBlocks with .code; a reference each */
     RamBlock *last_ram;
-    Block *temporary;                      /* code outside RAM: one block at a time */
     GMutex lock;                           /* of written, and of the list of CPUs towards other threads */
     GArray *written;                       /* by DMA, not yet looked at */
 } cache;
@@ -372,6 +371,14 @@ static bool may_store(const Insn *insn)
            (insn->memory && (row->access & WRITE_RM || !row->access));
 }
 
+static void log_instruction(const Insn *insn, uint64_t rip)
+{
+    char text[128];
+
+    insn_print(insn, rip, text, sizeof text);
+    log_line(LOG_IN_ASM, "0x%08" G_GINT64_MODIFIER "x:  %s", rip, text);
+}
+
 typedef struct Build {
     SoftCpu *cpu;
     uint64_t linear;                       /* of the first byte */
@@ -456,6 +463,9 @@ static bool add_instruction(Build *build)
         build->length += insn->length;
         return false;
     }
+    if (log_enabled(LOG_IN_ASM)) {
+        log_instruction(insn, cpu->rip + insn->start);
+    }
     if (insn->memory) {
         refine_memory(cpu, insn);
     }
@@ -465,14 +475,8 @@ static bool add_instruction(Build *build)
     return !build->closed && !build->second_host && build->count < build->limit && !(build->copies && may_store(insn));
 }
 
-static Block *block_new(const Build *build, uint64_t key, uint32_t mode)
+static void block_init(Block *block, const Build *build, uint64_t key, uint32_t mode)
 {
-    size_t insns = build->count + 1u;
-    Block *block = aligned_alloc(64, sizeof *block + insns * sizeof(Insn));
-
-    if (!block) {
-        return NULL;
-    }
     memset(block, 0, sizeof *block);
     block->key = key;
     block->mode = mode;
@@ -483,7 +487,18 @@ static Block *block_new(const Build *build, uint64_t key, uint32_t mode)
     memset(&block->insns[build->count], 0, sizeof(Insn));
     block->insns[build->count].start = (uint16_t)build->length;
     block->insns[build->count].run = end_block;
-    cache.insns += insns;
+}
+
+/* NULL: the host has no memory. */
+static Block *block_new(const Build *build, uint64_t key, uint32_t mode)
+{
+    size_t insns = build->count + 1u;
+    Block *block = aligned_alloc(64, sizeof *block + insns * sizeof(Insn));
+
+    if (block) {
+        block_init(block, build, key, mode);
+        cache.insns += insns;
+    }
     return block;
 }
 
@@ -504,18 +519,6 @@ static void copy_bytes(const Block *block, uint8_t *to)
     }
 }
 
-static void log_block(const Build *build)
-{
-    char text[128];
-
-    for (unsigned i = 0; i < build->count; i++) {
-        uint64_t rip = build->cpu->rip + build->insns[i].start;
-
-        insn_print(&build->insns[i], rip, text, sizeof text);
-        log_line(LOG_IN_ASM, "0x%08lx:  %s", (unsigned long)rip, text);
-    }
-}
-
 static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t mode)
 {
     static Build build;                    /* one thread; too big for every stack frame that raises */
@@ -531,9 +534,6 @@ static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t 
     Block *block = block_new(&build, key, mode);
     if (!block) {
         return NULL;
-    }
-    if (log_enabled(LOG_IN_ASM)) {
-        log_block(&build);
     }
     CodePage *second = build.second_host && !build.copies ? page_get(build.second_host) : NULL;
     if (build.second_host && (!second || second == build.page)) {
@@ -558,9 +558,10 @@ static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t 
 
 /* ---- code outside RAM ---------------------------------------------------------------------------------------------------- */
 
-/* Fetched byte by byte through the address space, decoded anew each time. */
+/* Fetched byte by byte through the address space, decoded anew each time. Also what is left when memory runs out. */
 static Block *make_temporary(SoftCpu *cpu, uint64_t physical)
 {
+    static struct { _Alignas(64) uint8_t bytes[sizeof(Block) + 2 * sizeof(Insn)]; } place;
     uint8_t bytes[LONGEST];
     Build build = { .cpu = cpu };
     Insn *insn = &build.insns[0];
@@ -580,11 +581,8 @@ static Block *make_temporary(SoftCpu *cpu, uint64_t physical)
     } else {
         soft_bind_too_long(insn);
     }
-    if (cache.temporary) {
-        cache.insns -= cache.temporary->count + 1u;
-        free(cache.temporary);
-    }
-    return cache.temporary = block_new(&build, 0, KEY_SINGLE);
+    block_init((Block *)&place, &build, 0, KEY_SINGLE);
+    return (Block *)&place;
 }
 
 /* ---- looking up ---------------------------------------------------------------------------------------------------------- */
@@ -651,7 +649,7 @@ Block *block_get(SoftCpu *cpu, bool single)
     }
     if (!block && (block = make(cpu, linear, host, mode)) == NULL) {
         forget_all();                      /* the host has no memory: start over with what we had */
-        return block_get(cpu, true);
+        return make_temporary(cpu, physical + (linear & PAGE_MASK));
     }
     if (!single && !block->copy) {
         bool global = !block->second_host && tlb_fetch_entry(cpu, cpu->cpl == 3, linear)->global;
@@ -697,7 +695,16 @@ void block_add_cpu(SoftCpu *cpu)
 
 static void release_all(void)
 {
-    forget_all();
+    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache.hash); slot++) {
+        while (cache.hash[slot]) {         /* nobody runs any more: no need to unlink each */
+            Block *block = cache.hash[slot];
+
+            cache.hash[slot] = block->hash_next;
+            block->hash_next = cache.garbage;
+            cache.garbage = block;
+        }
+    }
+    free_garbage();
     for (guint r = 0; r < cache.rams->len; r++) {
         RamBlock *ram = g_ptr_array_index(cache.rams, r);
         CodePage **pages = ram->code;
@@ -712,8 +719,6 @@ static void release_all(void)
     g_ptr_array_set_size(cache.rams, 0);
     g_array_set_size(cache.written, 0);
     cache.last_ram = NULL;
-    free(cache.temporary);
-    cache.temporary = NULL;
     cache.insns = 0;
     ram_code_written = NULL;
 }

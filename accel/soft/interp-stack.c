@@ -7,6 +7,7 @@
  * Models   Intel SDM volume 2; PUSHF, POPF, CLI and STI with IOPL, virtual-8086 mode, CR4.VME and CR4.PVI
  * Tests    tests/cpu/integer.c, tests/cpu/system.c
  */
+#include "accel/soft/block.h"
 #include "accel/soft/operand.h"
 #include "accel/x86/optab.h"
 
@@ -176,7 +177,7 @@ static bool interrupts_are_virtual(const SoftCpu *cpu)
     return in_v8086(cpu) ? cpu->cr4 & CR4_VME : cpu->cr4 & CR4_PVI && cpu->cpl == 3;
 }
 
-static void pushf(SoftCpu *cpu, const Insn *insn)
+SOFT_HANDLER(pushf)
 {
     uint64_t value = flags_get(cpu) & ~(uint64_t)(FLAG_VM | FLAG_RF);
 
@@ -208,6 +209,17 @@ static void popf_vme(SoftCpu *cpu, const Insn *insn, uint64_t value)
     flags_set(cpu, (flags & ~(uint64_t)FLAG_VIF) | (value & FLAG_IF ? FLAG_VIF : 0));
 }
 
+/* The end of POPF and STI: an interrupt that waits is noticed by soft_goto(). */
+SOFT_INLINE void follow(SoftCpu *cpu, const Insn *insn)
+{
+    uint64_t next = insn_next_rip(cpu, insn);
+
+    if (cpu->rflags & FLAG_IF) {
+        cpu->poll_mask |= REQUEST_INTR;
+    }
+    soft_goto(cpu, cpu->code_size == 8 ? next : (uint32_t)next);
+}
+
 static void popf(SoftCpu *cpu, const Insn *insn)
 {
     uint64_t value = insn->size == 2 ? stack_peek(cpu, insn, 16, 0) : insn->size == 4 ? stack_peek(cpu, insn, 32, 0) : stack_peek(cpu, insn, 64, 0);
@@ -234,11 +246,17 @@ static void popf(SoftCpu *cpu, const Insn *insn)
     }
     set_stack_pointer(cpu, cpu->gpr[GPR_RSP] + insn->size);
     if ((old ^ cpu->rflags) & (FLAG_TF | FLAG_AC)) {
+        uint64_t next = insn_next_rip(cpu, insn);
+
         soft_mode_changed(cpu);
+        cpu->rip = cpu->code_size == 8 ? next : (uint32_t)next;
+        return;
     }
+    follow(cpu, insn);
 }
 
-static void cli(SoftCpu *cpu, const Insn *insn)
+/* The interrupts that poll_mask still lets through find IF clear in the run loop. */
+SOFT_HANDLER(cli)
 {
     if (cpu->cpl <= iopl(cpu)) {
         cpu->rflags &= ~(uint64_t)FLAG_IF;
@@ -249,6 +267,7 @@ static void cli(SoftCpu *cpu, const Insn *insn)
     }
 }
 
+/* The shadow may stay set over several blocks: the run loop gives it one instruction more before an interrupt, which nobody can tell. */
 static void sti(SoftCpu *cpu, const Insn *insn)
 {
     if (cpu->cpl <= iopl(cpu)) {
@@ -262,6 +281,7 @@ static void sti(SoftCpu *cpu, const Insn *insn)
     } else {
         soft_raise_error(cpu, insn, EXC_GP, 0);
     }
+    follow(cpu, insn);
 }
 
 /* ---- bound, ud ----------------------------------------------------------------------------------------------------------------------- */
@@ -285,6 +305,6 @@ const SoftHandler stack_handlers[] = {
     { .op = OP_PUSH, .form = FORM_ONLY(FORM_I), .size = 2, .run = push_imm_16 }, { .op = OP_PUSH, .form = FORM_ONLY(FORM_I), .size = 4, .run = push_imm_32 },
     { .op = OP_PUSH, .form = FORM_ONLY(FORM_I), .size = 8, .run = push_imm_64 }, ROWS_SIZED_WIDE(PUSH, push_rm), ROWS_SIZED_WIDE(POP, pop_rm),
     { .op = OP_PUSHA, .call = pusha }, { .op = OP_POPA, .call = popa }, { .op = OP_ENTER, .call = enter },
-    { .op = OP_LEAVE, .size = 8, .run = leave_64 }, { .op = OP_LEAVE, .call = leave }, { .op = OP_PUSHF, .call = pushf }, { .op = OP_POPF, .call = popf },
-    { .op = OP_CLI, .call = cli }, { .op = OP_STI, .call = sti }, { .op = OP_BOUND, .call = bound }, { .op = OP_UD, .call = undefined },
+    { .op = OP_LEAVE, .size = 8, .run = leave_64 }, { .op = OP_LEAVE, .call = leave }, { .op = OP_PUSHF, .run = pushf }, { .op = OP_POPF, .run = popf },
+    { .op = OP_CLI, .run = cli }, { .op = OP_STI, .run = sti }, { .op = OP_BOUND, .call = bound }, { .op = OP_UD, .call = undefined },
     { .op = 0 } };

@@ -156,6 +156,9 @@ static RunStop go_on(SoftCpu *cpu)
     for (;;) {
         uint32_t pending = requests(cpu);
 
+        if (cpu->activity != CPU_RUNNABLE) {
+            cpu->interrupt_shadow = false; /* HLT was the instruction after STI */
+        }
         if (pending & (REQUEST_EXIT | REQUEST_CODE | REQUEST_INIT | REQUEST_SIPI)) {
             take_requests(cpu, pending);
             if (cpu->cpu && cpu_leave_wanted(cpu->cpu)) {

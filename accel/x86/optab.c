@@ -167,7 +167,7 @@ static const OptabRow rows[] = {
     BYTE_AND_WORD("imul", IMUL, 0xf6, E, .extension = EXT(5), .access = READ_RM, .implicit_read = RAX, .implicit_write = RAX | RDX, .flags_written = ALL, .flags_undefined = S | Z | A | P),
     BYTE_AND_WORD("div", DIV, 0xf6, E, .extension = EXT(6), .access = READ_RM, .implicit_read = RAX | RDX, .implicit_write = RAX | RDX, .flags_written = ALL, .flags_undefined = ALL),
     BYTE_AND_WORD("idiv", IDIV, 0xf6, E, .extension = EXT(7), .access = READ_RM, .implicit_read = RAX | RDX, .implicit_write = RAX | RDX, .flags_written = ALL, .flags_undefined = ALL),
-    ONE("clc", CLC, 0xf8, NONE, NONE, .flags_written = C), ONE("stc", STC, 0xf9, NONE, NONE, .flags_written = C), ONE("cli", CLI, 0xfa, NONE, NONE, .flags = ENDS),
+    ONE("clc", CLC, 0xf8, NONE, NONE, .flags_written = C), ONE("stc", STC, 0xf9, NONE, NONE, .flags_written = C), ONE("cli", CLI, 0xfa, NONE, NONE),
     ONE("sti", STI, 0xfb, NONE, NONE, .flags = ENDS), ONE("cld", CLD, 0xfc, NONE, NONE, .flags_written = D), ONE("std", STD, 0xfd, NONE, NONE, .flags_written = D),
     BYTE_AND_WORD("inc", INC, 0xfe, E, .extension = EXT(0), .access = MODIFY_RM, .flags = COPY | LOCK, .flags_written = ALL & ~C),
     BYTE_AND_WORD("dec", DEC, 0xfe, E, .extension = EXT(1), .access = MODIFY_RM, .flags = COPY | LOCK, .flags_written = ALL & ~C),
