@@ -6,6 +6,7 @@
  */
 #include "cli/help.h"
 #include "base/log.h"
+#include "cli/manual.h"
 #include "cli/options.h"
 #include "hw/core/exit-status.h"
 #include <string.h>
@@ -41,9 +42,13 @@ int help_command(int argc, char **argv)
         options_print_table();
         return EXIT_STATUS_OK;
     }
+    if (strcmp(argv[0], "manual") == 0) {
+        manual_print();
+        return EXIT_STATUS_OK;
+    }
     if (!show_topic(argv[0])) {
         report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
-                     "smp, memory, boot, rtc, action, sandbox, log and trace", argv[0]);
+                     "smp, memory, boot, rtc, action, sandbox, log, trace and manual", argv[0]);
         return EXIT_STATUS_USAGE;
     }
     return EXIT_STATUS_OK;

@@ -23,4 +23,6 @@ Value *keyval_parse(const Config *config, const Field *keys, const char *text, c
 /* The same, laid over target: an option given twice adds to itself. */
 bool keyval_apply(const Config *config, Value *target, const Field *keys, const char *text, const char *implied, GError **err);
 void keyval_print_keys(const Field *keys); /* for "help" */
+char *keyval_choices(const Field *key);    /* what stands behind "KEY=" in help; the caller frees it */
+char *keyval_preset(const Field *key);     /* a device property's default as text; NULL: there is none, or the help tells it */
 bool name_is_well_formed(const char *id);  /* a letter, then letters, digits and "-._" */

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <string.h>
 
-static const Field boot_keys[] = {
-    KEY_STR("order", "drives in order: a, b floppies, c disk, d CD, n network"), KEY_STR("once", "the same for the first boot only"),
+const Field boot_keys[] = {
+    KEY_STR("order", "drives in order: a, b floppies, c disk, d CD, n network"),
+    KEY_STR("once", "the same for the first boot only"),
     KEY_ENUM("menu", on_off, "offer a menu"), KEY_STR("splash", "picture to show (there is no display yet)"),
-    KEY_UINT("splash-time", 0, 65535, "milliseconds the picture stays"), KEY_INT("reboot-timeout", "milliseconds until a failed boot is tried again; -1: never"),
+    KEY_UINT("splash-time", 0, 65535, "milliseconds the picture stays"),
+    KEY_INT("reboot-timeout", "milliseconds until a failed boot is tried again; -1: never"),
     KEY_ENUM("strict", on_off, "boot from nothing else"), FIELD_END };
 
 static bool check_letters(const char *key, const char *letters, GError **err)
@@ -36,10 +38,6 @@ bool opt_boot(Config *config, const Option *option, const char *text, GError **e
     Value *boot = config_object(config, "boot");
 
     (void)option;
-    if (option_wants_help(text)) {
-        keyval_print_keys(boot_keys);
-        return config_show(config);
-    }
     if (!*text) {
         return fail(err, EINVAL, "nothing was given; order=LETTERS, say");
     }
@@ -59,7 +57,7 @@ bool opt_boot(Config *config, const Option *option, const char *text, GError **e
 
 enum { FW_CFG_NAME_MOST = 55 };
 
-static const Field fw_cfg_keys[] = {
+const Field fw_cfg_keys[] = {
     KEY_STR("name", "the file's name, by custom opt/ORGANISATION/...", .required = true),
     KEY_STR("file", "host file with its contents"), KEY_STR("string", "its contents"), FIELD_END };
 
@@ -84,34 +82,48 @@ bool opt_fw_cfg(Config *config, const Option *option, const char *text, GError *
 
 static const Field smbios_file_keys[] = { KEY_STR("file", "structures as they are"), FIELD_END };
 static const Field smbios_0[] = {
-    KEY_UINT("type", 0, 255, "0"), KEY_STR("vendor", "of the firmware"), KEY_STR("version", ""), KEY_STR("date", ""), KEY_STR("release", "MAJOR.MINOR"),
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("vendor", "of the firmware"), KEY_STR("version", "version"),
+    KEY_STR("date", "date"), KEY_STR("release", "MAJOR.MINOR"),
     KEY_BOOL("uefi", "say that the firmware is UEFI"), FIELD_END };
 static const Field smbios_1[] = {
-    KEY_UINT("type", 0, 255, "1"), KEY_STR("manufacturer", ""), KEY_STR("product", ""), KEY_STR("version", ""), KEY_STR("serial", ""), KEY_STR("uuid", ""),
-    KEY_STR("sku", ""), KEY_STR("family", ""), FIELD_END };
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("manufacturer", "manufacturer"),
+    KEY_STR("product", "product name"), KEY_STR("version", "version"), KEY_STR("serial", "serial number"),
+    KEY_STR("uuid", "UUID; otherwise that of -uuid"),
+    KEY_STR("sku", "stock keeping number"), KEY_STR("family", "product family"), FIELD_END };
 static const Field smbios_2[] = {
-    KEY_UINT("type", 0, 255, "2"), KEY_STR("manufacturer", ""), KEY_STR("product", ""), KEY_STR("version", ""), KEY_STR("serial", ""), KEY_STR("asset", ""),
-    KEY_STR("location", ""), FIELD_END };
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("manufacturer", "manufacturer"),
+    KEY_STR("product", "product name"), KEY_STR("version", "version"), KEY_STR("serial", "serial number"),
+    KEY_STR("asset", "asset tag"),
+    KEY_STR("location", "place in the chassis"), FIELD_END };
 static const Field smbios_3[] = {
-    KEY_UINT("type", 0, 255, "3"), KEY_STR("manufacturer", ""), KEY_STR("version", ""), KEY_STR("serial", ""), KEY_STR("asset", ""), KEY_STR("sku", ""),
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("manufacturer", "manufacturer"),
+    KEY_STR("version", "version"), KEY_STR("serial", "serial number"), KEY_STR("asset", "asset tag"),
+    KEY_STR("sku", "stock keeping number"),
     FIELD_END };
 static const Field smbios_4[] = {
-    KEY_UINT("type", 0, 255, "4"), KEY_STR("sock_pfx", ""), KEY_STR("manufacturer", ""), KEY_STR("version", ""), KEY_STR("serial", ""),
-    KEY_STR("asset", ""), KEY_STR("part", ""), KEY_UINT("max-speed", 0, 65535, "MHz"), KEY_UINT("current-speed", 0, 65535, "MHz"),
-    KEY_UINT("processor-id", 0, UINT64_MAX, ""), FIELD_END };
-static const Field smbios_11[] = { KEY_UINT("type", 0, 255, "11"), KEY_STR("value", "a string"), KEY_STR("path", "a file with a string"), FIELD_END };
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("sock_pfx", "prefix of the socket's name"),
+    KEY_STR("manufacturer", "manufacturer"), KEY_STR("version", "version"), KEY_STR("serial", "serial number"),
+    KEY_STR("asset", "asset tag"), KEY_STR("part", "part number"), KEY_UINT("max-speed", 0, 65535, "MHz"),
+    KEY_UINT("current-speed", 0, 65535, "MHz"),
+    KEY_UINT("processor-id", 0, UINT64_MAX, "CPUID signature and features, as one number"), FIELD_END };
+static const Field smbios_11[] = { KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("value", "a string"),
+    KEY_STR("path", "a file with a string"), FIELD_END };
 static const Field smbios_17[] = {
-    KEY_UINT("type", 0, 255, "17"), KEY_STR("loc_pfx", ""), KEY_STR("bank", ""), KEY_STR("manufacturer", ""), KEY_STR("serial", ""), KEY_STR("asset", ""),
-    KEY_STR("part", ""), KEY_UINT("speed", 0, 65535, "MHz"), FIELD_END };
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("loc_pfx", "prefix of the socket's name"),
+    KEY_STR("bank", "bank"), KEY_STR("manufacturer", "manufacturer"), KEY_STR("serial", "serial number"),
+    KEY_STR("asset", "asset tag"),
+    KEY_STR("part", "part number"), KEY_UINT("speed", 0, 65535, "MHz"), FIELD_END };
 
 static const Field smbios_8[] = {
-    KEY_UINT("type", 0, 255, "8"), KEY_STR("internal_reference", ""), KEY_STR("external_reference", ""), KEY_UINT("connector_type", 0, 255, ""),
-    KEY_UINT("port_type", 0, 255, ""), FIELD_END };
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("internal_reference", "name inside the case"),
+    KEY_STR("external_reference", "name outside the case"), KEY_UINT("connector_type", 0, 255, "kind of connector"),
+    KEY_UINT("port_type", 0, 255, "kind of port"), FIELD_END };
 static const Field smbios_41[] = {
-    KEY_UINT("type", 0, 255, "41"), KEY_STR("designation", ""), KEY_STR("kind", "video, ethernet, sound, ..."), KEY_UINT("instance", 0, 255, ""),
+    KEY_UINT("type", 0, 255, "kind of structure"), KEY_STR("designation", "name of the slot or chip"),
+    KEY_STR("kind", "video, ethernet, sound, ..."), KEY_UINT("instance", 0, 255, "which of its kind"),
     KEY_STR("pcidev", "not supported yet"), FIELD_END };
 
-static const Field *smbios_keys(uint64_t type)
+const Field *smbios_keys(uint64_t type)
 {
     switch (type) {
     case 0: return smbios_0;

@@ -7,8 +7,8 @@
  * Tests    tests/cli/options.py, tests/cli/config.py
  */
 #include "cli/keyval.h"
+#include "cli/manual.h"
 #include "cli/options.h"
-#include "hw/core/device.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,18 +25,44 @@ void options_print_devices(void)
                 printf("Devices on the %s bus:\n", bus_kind_name((BusKind)bus));
                 headed = true;
             }
-            printf("name \"%s\", bus %s, desc \"%s\"\n", (*model)->name, bus_kind_name((BusKind)bus), (*model)->help);
+            const char *alias = (*model)->aliases ? (*model)->aliases[0] : NULL;
+            printf("name \"%s\", bus %s%s%s%s, desc \"%s\"\n", (*model)->name, bus_kind_name((BusKind)bus),
+                   alias ? ", alias \"" : "", alias ? alias : "", alias ? "\"" : "", (*model)->help);
         }
     }
 }
 
-static void print_properties(const Field *props)
+static int by_name(gconstpointer a, gconstpointer b)
 {
-    for (const Field *prop = props; prop && prop->kind != FIELD_LAST; prop++) {
-        if (!prop->hidden) {
-            g_autofree char *spelling = g_strdup_printf("%s=<%s>", prop->name, field_kind_name(prop->kind));
-            printf("  %-24s - %s\n", spelling, prop->help ? prop->help : "");
+    return strcmp((*(const Field *const *)a)->name, (*(const Field *const *)b)->name);
+}
+
+GPtrArray *device_properties(const DeviceModel *model)
+{
+    GPtrArray *list = g_ptr_array_new();
+    const Field *const tables[] = { model->bus_props, model->props };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        for (const Field *prop = tables[i]; prop && prop->kind != FIELD_LAST; prop++) {
+            if (!prop->hidden) {
+                g_ptr_array_add(list, (void *)prop);
+            }
         }
+    }
+    g_ptr_array_sort(list, by_name);
+    return list;
+}
+
+static void print_properties(const DeviceModel *model)
+{
+    g_autoptr(GPtrArray) list = device_properties(model);
+
+    for (guint i = 0; i < list->len; i++) {
+        const Field *prop = list->pdata[i];
+        g_autofree char *spelling = g_strdup_printf("%s=<%s>", prop->name, field_kind_name(prop->kind));
+        g_autofree char *preset = keyval_preset(prop);
+        printf("  %-22s - %s%s%s%s\n", spelling, prop->help ? prop->help : "", preset ? " (default: " : "", preset ? preset : "",
+               preset ? ")" : "");
     }
 }
 
@@ -48,8 +74,7 @@ static bool print_model(Config *config, const char *name, GError **err)
         return fail(err, ENOENT, "there is no device model '%s'; '-device help' lists them", name);
     }
     printf("%s options:\n", model->name);
-    print_properties(model->bus_props);
-    print_properties(model->props);
+    print_properties(model);
     return config_show(config);
 }
 
@@ -93,7 +118,7 @@ bool opt_device(Config *config, const Option *option, const char *text, GError *
     return true;
 }
 
-static const Field global_keys[] = {
+const Field global_keys[] = {
     KEY_STR("driver", "the model", .required = true), KEY_STR("property", "its property", .required = true),
     KEY_STR("value", "the value", .required = true), FIELD_END };
 

@@ -15,11 +15,11 @@ enum { IDE_DRIVES = 4, CD_INDEX = 2 };
 static const char *const interfaces[] = { "ide", "none", NULL };
 static const char *const media[] = { "disk", "cdrom", NULL };
 static const char *const formats[] = { "raw", NULL };
-static const Field drive_keys[] = {
+const Field drive_keys[] = {
     KEY_STR("file", "the image"), KEY_ENUM("format", formats, "how the image is written"),
-    KEY_ENUM("if", interfaces, "what it hangs on; none: a -device names it"),
+    KEY_ENUM("if", interfaces, "what it hangs on; none: on nothing"),
     KEY_UINT("index", 0, IDE_DRIVES - 1, "place among the IDE drives"), KEY_UINT("bus", 0, 1, "IDE channel"), KEY_UINT("unit", 0, 1, "drive on the channel"),
-    KEY_ENUM("media", media, "kind of drive"), KEY_BOOL("readonly", "the guest cannot write"), KEY_STR("id", "name for -device drive="),
+    KEY_ENUM("media", media, "kind of drive"), KEY_BOOL("readonly", "the guest cannot write"), KEY_STR("id", "its name"),
     FIELD_END };
 static const char *const later_keys[] = {
     "snapshot", "cache", "aio", "discard", "detect-zeroes", "werror", "rerror", "copy-on-read", "bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr",
@@ -113,10 +113,6 @@ bool opt_drive(Config *config, const Option *option, const char *text, GError **
     g_autoptr(Value) drive = value_new_object();
 
     (void)option;
-    if (option_wants_help(text)) {
-        keyval_print_keys(drive_keys);
-        return config_show(config);
-    }
     if (!refuse_what_is_missing(config, text, err) || !keyval_apply(config, drive, drive_keys, text, NULL, err) || !place(drive, err)) {
         return false;
     }

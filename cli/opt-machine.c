@@ -19,7 +19,7 @@ static const char *const off_only[] = { "off", NULL };
 static const char *const off_auto[] = { "off", "auto", NULL };
 
 /* What names a feature that is not here has only its harmless choices. */
-static const Field machine_keys[] = {
+const Field machine_keys[] = {
     KEY_STR("type", "the machine"),
     KEY_STR("accel", "accelerators in order of preference, separated by colons"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "interrupt controllers in the kernel, all or the LAPICs only, or none (KVM)"),
@@ -34,7 +34,8 @@ static const Field machine_keys[] = {
     KEY_ENUM("hmat", off_only, "not supported yet"), KEY_ENUM("igd-passthru", off_only, "not supported yet"),
     KEY_ENUM("suppress-vmdesc", on_off, "leave the description out of saved state"),
     KEY_ENUM("default-bus-bypass-iommu", off_only, "there is no IOMMU"),
-    KEY_ENUM("aes-key-wrap", on_off, "of another architecture"), KEY_ENUM("dea-key-wrap", on_off, "of another architecture"),
+    KEY_ENUM("aes-key-wrap", on_off, "of another architecture; without effect"),
+    KEY_ENUM("dea-key-wrap", on_off, "of another architecture; without effect"),
     FIELD_END };
 
 static const char *const machine_refusals[] = {
@@ -122,11 +123,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
         return false;
     }
     if (option_wants_help(text)) {
-        if (strchr(text, ',')) {
-            keyval_print_keys(machine_keys);
-        } else {
-            print_machines();
-        }
+        print_machines();
         return config_show(config);
     }
     if (!refuse_what_is_missing(given, err)) {
@@ -143,7 +140,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
 }
 
 static const char *const single_multi[] = { "single", "multi", NULL };
-static const Field accel_keys[] = {
+const Field accel_keys[] = {
     KEY_STR("accel", "the accelerator"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "kvm: interrupt controllers in the kernel, all, the LAPICs only, or none"),
     KEY_ENUM("thread", single_multi, "tcg: one thread for all processors, or one each"),
@@ -157,8 +154,7 @@ bool opt_accel(Config *config, const Option *option, const char *text, GError **
 
     (void)option;
     if (option_wants_help(text)) {
-        printf("Accelerators:\nkvm                  the host's processor, by /dev/kvm\n"
-               "tcg                  the software CPU\nqtest                no processor: a test session drives the devices\n");
+        puts("Accelerators supported in this executable:\ntcg\nkvm");      /* one a line: scripts read this */
         return config_show(config);
     }
     if (!keyval_apply(config, keys, accel_keys, text, "accel", err)) {

@@ -13,7 +13,7 @@
 #define MIB (UINT64_C(1) << 20)
 enum { MOST_SLOTS = 256, PAGE = 4096 };
 
-static const Field memory_keys[] = {
+const Field memory_keys[] = {
     KEY_STR("size", "at the start; a bare number is in MiB"), KEY_UINT("slots", 0, MOST_SLOTS, "places for more"),
     KEY_SIZE("maxmem", "how much there may be with all places filled"), FIELD_END };
 
@@ -23,10 +23,6 @@ bool opt_memory(Config *config, const Option *option, const char *text, GError *
     uint64_t size;
 
     (void)option;
-    if (option_wants_help(text)) {
-        keyval_print_keys(memory_keys);
-        return config_show(config);
-    }
     if (!*text) {
         return fail(err, EINVAL, "a size is missing, such as 512, 512M or 2G");
     }

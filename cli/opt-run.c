@@ -20,17 +20,13 @@
 /* Keys into the top-level object that bears the option's path. */
 static bool apply_keys(Config *config, const Option *option, const Field *keys, const char *text, const char *implied, GError **err)
 {
-    if (option_wants_help(text)) {
-        keyval_print_keys(keys);
-        return config_show(config);
-    }
     if (!*text) {
         return fail(err, EINVAL, "nothing was given; it takes %s", option->argument);
     }
     return keyval_apply(config, config_object(config, option->path), keys, text, implied, err);
 }
 
-static const Field name_keys[] = {
+const Field name_keys[] = {
     KEY_STR("guest", "name of the guest"), KEY_STR("process", "name of the process"), KEY_BOOL("debug-threads", "name the threads"), FIELD_END };
 
 bool opt_name(Config *config, const Option *option, const char *text, GError **err)
@@ -71,7 +67,7 @@ bool opt_uuid(Config *config, const Option *option, const char *text, GError **e
 
 static const char *const rtc_clocks[] = { "host", "rt", "vm", NULL };
 static const char *const drift_fixes[] = { "none", "slew", NULL };
-static const Field rtc_keys[] = {
+const Field rtc_keys[] = {
     KEY_STR("base", "utc, localtime, or a date as 2006-06-17T16:01:21 or 2006-06-17"),
     KEY_ENUM("clock", rtc_clocks, "what it follows: the host's wall clock, its steady clock, or guest time"),
     KEY_ENUM("driftfix", drift_fixes, "catch up on lost periodic interrupts"), FIELD_END };
@@ -90,8 +86,8 @@ static bool is_date(const char *text)
 
 bool opt_rtc(Config *config, const Option *option, const char *text, GError **err)
 {
-    if (!apply_keys(config, option, rtc_keys, text, NULL, err) || config->shown) {
-        return config->shown;
+    if (!apply_keys(config, option, rtc_keys, text, NULL, err)) {
+        return false;
     }
     const char *base = value_get_string(value_get(config->tree, "rtc"), "base", "utc");
     return strcmp(base, "utc") == 0 || strcmp(base, "localtime") == 0 || is_date(base) ||
@@ -102,7 +98,7 @@ static const char *const on_reboot[] = { "reset", "shutdown", NULL };
 static const char *const on_shutdown[] = { "poweroff", "pause", NULL };
 static const char *const on_panic[] = { "pause", "shutdown", "exit-failure", "none", NULL };
 static const char *const on_watchdog[] = { "reset", "shutdown", "poweroff", "inject-nmi", "pause", "debug", "none", NULL };
-static const Field action_keys[] = {
+const Field action_keys[] = {
     KEY_ENUM("reboot", on_reboot, "the guest reboots"), KEY_ENUM("shutdown", on_shutdown, "the guest powers off"),
     KEY_ENUM("panic", on_panic, "the guest says that it panicked"), KEY_ENUM("watchdog", on_watchdog, "a watchdog device runs out"), FIELD_END };
 
@@ -113,7 +109,7 @@ bool opt_action(Config *config, const Option *option, const char *text, GError *
 
 static const char *const allow_deny[] = { "allow", "deny", NULL };
 static const char *const allow_deny_children[] = { "allow", "deny", "children", NULL };
-static const Field sandbox_keys[] = {
+const Field sandbox_keys[] = {
     KEY_ENUM("enable", on_off, "filter system calls"),
     KEY_ENUM("obsolete", allow_deny, "calls that no program of today needs (default: deny)"),
     KEY_ENUM("elevateprivileges", allow_deny_children, "change of user and group; children: only in programs that are started"),
@@ -125,7 +121,7 @@ bool opt_sandbox(Config *config, const Option *option, const char *text, GError 
     return apply_keys(config, option, sandbox_keys, text, "enable", err);
 }
 
-static const Field msg_keys[] = {
+const Field msg_keys[] = {
     KEY_BOOL("timestamp", "the time before each message"), KEY_BOOL("guest-name", "the guest's name before each message"), FIELD_END };
 
 bool opt_msg(Config *config, const Option *option, const char *text, GError **err)
@@ -133,7 +129,7 @@ bool opt_msg(Config *config, const Option *option, const char *text, GError **er
     return apply_keys(config, option, msg_keys, text, NULL, err);
 }
 
-static const Field overcommit_keys[] = {
+const Field overcommit_keys[] = {
     KEY_BOOL("mem-lock", "keep all memory in RAM"), KEY_BOOL("cpu-pm", "the guest idles the processor itself (not supported yet)"), FIELD_END };
 
 bool opt_overcommit(Config *config, const Option *option, const char *text, GError **err)
@@ -193,7 +189,7 @@ bool opt_log(Config *config, const Option *option, const char *text, GError **er
     return true;
 }
 
-static const Field trace_keys[] = {
+const Field trace_keys[] = {
     KEY_STR("enable", "a pattern of names"), KEY_STR("events", "a file with a pattern per line"), KEY_STR("file", "where they are recorded"), FIELD_END };
 
 bool opt_trace(Config *config, const Option *option, const char *text, GError **err)
@@ -251,8 +247,8 @@ bool opt_display(Config *config, const Option *option, const char *text, GError 
 
 bool opt_vga(Config *config, const Option *option, const char *text, GError **err)
 {
-    if (!opt_only_none(config, option, text, err)) {
-        return false;
+    if (!opt_only_none(config, option, text, err) || config->shown) {
+        return config->shown;
     }
     value_set(config->tree, option->path, value_new_string(text));
     return true;
@@ -260,8 +256,11 @@ bool opt_vga(Config *config, const Option *option, const char *text, GError **er
 
 bool opt_only_none(Config *config, const Option *option, const char *text, GError **err)
 {
-    (void)config;
     (void)option;
+    if (strcmp(text, "help") == 0) {
+        puts("none");
+        return config_show(config);
+    }
     return strcmp(text, "none") == 0 || fail(err, ENOTSUP, "it is not supported yet; 'none' is all there is");
 }
 

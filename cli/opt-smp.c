@@ -16,7 +16,7 @@
 
 enum { MOST_CPUS = 65535 };
 
-static const Field smp_keys[] = {
+const Field smp_keys[] = {
     KEY_UINT("cpus", 1, MOST_CPUS, "processors at the start"), KEY_UINT("maxcpus", 1, MOST_CPUS, "processors there may be later"),
     KEY_UINT("sockets", 1, MOST_CPUS, "sockets"), KEY_UINT("dies", 1, MOST_CPUS, "dies in a socket"),
     KEY_UINT("clusters", 1, 1, "clusters in a die: a PC has none"),
@@ -25,10 +25,6 @@ static const Field smp_keys[] = {
 bool opt_smp(Config *config, const Option *option, const char *text, GError **err)
 {
     (void)option;
-    if (option_wants_help(text)) {
-        keyval_print_keys(smp_keys);
-        return config_show(config);
-    }
     Value *smp = config_object(config, "smp");
     value_set_origin(smp, config->saying);
     return keyval_apply(config, smp, smp_keys, text, "cpus", err);

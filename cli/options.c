@@ -7,7 +7,7 @@
  *
  * Tests    tests/cli/options.py (walks the table)
  */
-#include "cli/options.h"
+#include "cli/keyval.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,28 +25,28 @@ const Option run_options[] = {
       "the machine to be; '-machine help' lists them (default: pc)\n"
       "accel=A[:B...] accelerators in order of preference\n"
       "kernel-irqchip=on|off|split where interrupt controllers live under KVM\n"
-      "acpi, hpet, pit, usb, vmport, dump-guest-core, mem-merge, ... =on|off", opt_machine },
-    { "M", "machine", "[type=]NAME[,KEY=VALUE,...]", "the same as -machine", opt_machine },
+      "acpi, hpet, graphics, dump-guest-core, mem-merge, ... =on|off; '-machine NAME,help' lists all", opt_machine, machine_keys, .lists = true },
+    { "M", "machine", "[type=]NAME[,KEY=VALUE,...]", "the same as -machine", opt_machine, machine_keys, .lists = true },
     { "accel", "accel[]", "[accel=]NAME[,KEY=VALUE,...]",
       "what runs the processors: kvm, tcg (the software CPU) or qtest; given several times, the first that works\n"
-      "(default: kvm where it is usable and the processor has vmx or svm, else tcg)", opt_accel },
+      "(default: kvm where it is usable and the processor has vmx or svm, else tcg)", opt_accel, accel_keys, .lists = true },
     { "enable-kvm", "accel[]", NULL, "the same as -accel kvm", opt_enable_kvm },
     { "cpu", "cpu", "MODEL[,FEATURE=on|off|,+FEATURE|,-FEATURE,...]", "processor model; '-cpu help' lists them", opt_cpu },
     { "smp", "smp", "[[cpus=]N][,maxcpus=N][,sockets=N][,dies=N][,cores=N][,threads=N]",
-      "number of processors and how they are arranged (default: 1); what is left out follows from the rest", opt_smp },
-    { "m", "memory", "[size=]SIZE[,slots=N,maxmem=SIZE]", "guest memory; a bare number is in MiB (default: 128)", opt_memory },
+      "number of processors and how they are arranged (default: 1); what is left out follows from the rest", opt_smp, smp_keys },
+    { "m", "memory", "[size=]SIZE[,slots=N,maxmem=SIZE]", "guest memory; a bare number is in MiB (default: 128)", opt_memory, memory_keys },
     { "boot", "boot", "[order=LETTERS][,once=LETTERS][,menu=on|off][,splash=FILE][,splash-time=MS][,reboot-timeout=MS][,strict=on|off]",
-      "what the firmware boots from: a and b floppies, c disk, d CD, n network", opt_boot },
+      "what the firmware boots from: a and b floppies, c disk, d CD, n network", opt_boot, boot_keys },
     { "device", "devices[]", "MODEL[,KEY=VALUE,...]",
       "add a device; '-device help' lists models, '-device MODEL,help' its properties;\n"
       "a JSON object is taken as well", opt_device },
-    { "global", "globals[]", "MODEL.PROPERTY=VALUE", "set a property of every device of a model; also driver=,property=,value=", opt_global },
-    { "name", "name", "[guest=]NAME[,process=NAME][,debug-threads=on|off]", "name of the guest, and of the process", opt_name },
+    { "global", "globals[]", "MODEL.PROPERTY=VALUE", "set a property of every device of a model; also driver=,property=,value=", opt_global, global_keys },
+    { "name", "name", "[guest=]NAME[,process=NAME][,debug-threads=on|off]", "name of the guest, and of the process", opt_name, name_keys },
     { "uuid", "uuid", "UUID", "identity of the guest, as 8-4-4-4-12 hexadecimal digits", opt_uuid },
 
     HEADING("Block device options"),
     { "drive", "drives[]", "[file=FILE][,format=raw][,if=ide|none][,index=N][,media=disk|cdrom][,readonly=on|off][,id=NAME]",
-      "a disk or CD image", opt_drive },
+      "a disk or CD image", opt_drive, drive_keys },
     { "cdrom", "drives[]", "FILE", "FILE as the CD in the third IDE drive", opt_drive_at },
     { "hda", "drives[]", "FILE", "FILE as the first IDE disk; so do -hdb, -hdc and -hdd for the other three", opt_drive_at },
     { "hdb", "drives[]", "FILE", "the second IDE disk", opt_drive_at },
@@ -80,7 +80,7 @@ const Option run_options[] = {
     { "L", "firmware-path[]", "DIRECTORY", "where firmware is looked for first; '-L help' lists the places", opt_firmware_path },
 
     HEADING("Debug and expert options"),
-    { "fw_cfg", "fw_cfg[]", "[name=]NAME,file=FILE|string=TEXT", "a file for the guest, by the fw_cfg device", opt_fw_cfg },
+    { "fw_cfg", "fw_cfg[]", "[name=]NAME,file=FILE|string=TEXT", "a file for the guest, by the fw_cfg device", opt_fw_cfg, fw_cfg_keys },
     { "serial", "serials[]", "STREAM",
       "a serial port on STREAM: none, null, stdio, mon:stdio, pty, file:PATH, pipe:PATH,\n"
       "unix:PATH[,server=on][,wait=off], tcp:HOST:PORT[,server=on][,wait=off], chardev:ID; up to four times", opt_serial },
@@ -89,24 +89,24 @@ const Option run_options[] = {
     { "debugcon", "debugcon", "STREAM", "a debug console at port e9h on STREAM, written as for -serial", opt_debugcon },
     { "pidfile", "pidfile", "FILE", "write the process id to FILE, lock it, and remove it at the end", NULL },
     { "S", "run.paused", NULL, "start with the processors stopped", NULL },
-    { "overcommit", "overcommit", "[mem-lock=on|off][,cpu-pm=on|off]", "keep guest memory in RAM; let the guest idle the processor itself", opt_overcommit },
+    { "overcommit", "overcommit", "[mem-lock=on|off][,cpu-pm=on|off]", "keep guest memory in RAM; let the guest idle the processor itself", opt_overcommit, overcommit_keys },
     { "d", "log", "ITEM,...", "log these items; '-d help' lists them", opt_log },
     { "D", "log-file", "FILE", "where the log goes (default: standard error)", NULL },
     { "no-reboot", "run.no-reboot", NULL, "end where the guest would reboot", NULL },
     { "no-shutdown", "run.no-shutdown", NULL, "stop where the guest would power off", NULL },
     { "action", "action", "reboot=reset|shutdown | shutdown=poweroff|pause | panic=pause|shutdown|exit-failure|none | watchdog=...",
-      "what follows when the guest does that", opt_action },
+      "what follows when the guest does that", opt_action, action_keys },
     { "daemonize", "daemonize", NULL, "go to the background once the machine is built", NULL },
-    { "rtc", "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm][,driftfix=none|slew]", "the real-time clock", opt_rtc },
+    { "rtc", "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm][,driftfix=none|slew]", "the real-time clock", opt_rtc, rtc_keys },
     { "echr", NULL, "CODE", "escape key of the terminal instead of Ctrl-A: a character code", opt_echr },
     { "nodefaults", "nodefaults", NULL, "no device that was not asked for", NULL },
     { "no-user-config", NULL, NULL, "accepted: there are no configuration files that nobody asked for", opt_nothing },
     { "readconfig", NULL, "FILE", "read options from FILE: [drive], [device \"ID\"], ... with KEY = \"VALUE\" lines", opt_readconfig },
     { "runas", "runas", "USER | UID:GID", "become this user once the machine is built", opt_runas },
     { "sandbox", "sandbox", "on|off[,obsolete=allow|deny][,elevateprivileges=allow|deny|children][,spawn=allow|deny][,resourcecontrol=allow|deny]",
-      "allow only the system calls that a running guest needs", opt_sandbox },
-    { "msg", "msg", "[timestamp=on|off][,guest-name=on|off]", "what goes before messages", opt_msg },
-    { "trace", "trace[]", "[[enable=]PATTERN][,events=FILE][,file=FILE]", "trace points to record; '-trace help' lists them", opt_trace },
+      "allow only the system calls that a running guest needs", opt_sandbox, sandbox_keys },
+    { "msg", "msg", "[timestamp=on|off][,guest-name=on|off]", "what goes before messages", opt_msg, msg_keys },
+    { "trace", "trace[]", "[[enable=]PATTERN][,events=FILE][,file=FILE]", "trace points to record; '-trace help' lists them", opt_trace, trace_keys, .lists = true },
     { "qtest", "qtest", "STREAM", "a test session on STREAM, written as for -serial", opt_qtest },
     { "qtest-log", "qtest-log", "FILE", "record of the test session", NULL },
 
@@ -136,6 +136,11 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
         Value *value = text ? value_new_string(text) : value_new_bool(true);
         return value_path_set(config->tree, option->path, value, err);
     }
+    if (option->keys && option_wants_help(text) && (!option->lists || strchr(text, ','))) {
+        printf("%s options:\n", option->name);
+        keyval_print_keys(option->keys);
+        return config_show(config);
+    }
     char *outer = config->saying;          /* -readconfig applies others */
     config->saying = g_strdup_printf("-%s%s%.*s%s", option->name, text ? " " : "", SAYING_MOST, text ? text : "",
                                      text && strlen(text) > SAYING_MOST ? "..." : "");
@@ -151,7 +156,7 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
 void options_print_help(void)
 {
     printf("usage: roost [run] [options] [disk image]\n"
-           "       roost help [options|devices|machines|chardevs|cpus]\n\n"
+           "       roost help [options|devices|machines|chardevs|cpus|manual]\n\n"
            "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
     for (const Option *option = run_options; !is_end(option); option++) {
         if (!option->name) {

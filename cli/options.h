@@ -8,7 +8,7 @@
  */
 #pragma once
 #include "base/error.h"
-#include "base/value.h"
+#include "base/field.h"
 
 typedef struct Config {
     Value *tree;
@@ -25,6 +25,8 @@ struct Option {
     const char *argument;                  /* NULL: it takes none */
     const char *help;                      /* lines */
     bool (*apply)(Config *config, const Option *option, const char *text, GError **err);
+    const Field *keys;                     /* of the argument, listed when it asks for help; NULL: it has none, or apply() lists them */
+    bool lists;                            /* "help" alone lists what can be named, by apply(); "NAME,help" the keys */
 };
 
 extern const Option run_options[];         /* ends with .name and .help NULL */
@@ -48,6 +50,10 @@ bool config_show(Config *config);                          /* marks that somethi
 bool chardev_from_text(Config *config, const char *text, const char *id, char **out, GError **err);
 
 typedef bool OptionApply(Config *config, const Option *option, const char *text, GError **err);
+extern const Field machine_keys[], accel_keys[], smp_keys[], memory_keys[], boot_keys[], fw_cfg_keys[], global_keys[], drive_keys[],
+                   name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[];
+const Field *smbios_keys(uint64_t type);   /* NULL: fields of that type cannot be given */
+
 /* opt-machine.c */ OptionApply opt_machine, opt_accel, opt_enable_kvm, opt_cpu;
 /* opt-smp.c */     OptionApply opt_smp;
 bool smp_complete(Config *config, GError **err);

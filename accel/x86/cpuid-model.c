@@ -53,11 +53,11 @@ void cpuid_print_models(void)
 {
     puts("Available CPUs:");
     for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
-        printf("  %-10s %s\n", models[i].name, models[i].help);
+        printf("x86 %-20s  %s\n", models[i].name, models[i].help);
     }
-    puts("  host       this host's processor, as far as KVM can give it (KVM only)");
-    puts("  max        everything that the accelerator can give on this host");
-    fputs("\nFeatures, with + or - before, or =on or =off after:\n ", stdout);
+    puts("x86 host                  this host's processor, as far as KVM can give it (KVM only)");
+    puts("x86 max                   everything that the accelerator can give on this host");
+    fputs("\nRecognized CPUID flags (+NAME, -NAME, NAME=on or NAME=off):\n ", stdout);
     size_t column = 1;
     for (unsigned word = 0; word < CPUID_WORDS; word++) {
         for (unsigned bit = 0; bit < 32; bit++) {
