@@ -76,10 +76,10 @@ static bool add_accels(Config *config, const char *names, GError **err)
 /* Members that other options own go there; the rest stays for the board. */
 static bool spread_machine(Config *config, Value *machine, GError **err)
 {
-    static const char *const boot_keys[] = { "kernel", "initrd", "append", "firmware", NULL };
+    static const char *const of_boot[] = { "kernel", "initrd", "append", "firmware", NULL };
     const char *accel = value_get_string(machine, "accel", NULL);
 
-    for (const char *const *key = boot_keys; *key; key++) {
+    for (const char *const *key = of_boot; *key; key++) {
         Value *value = value_get(machine, *key);
         if (value) {
             value_set(config_object(config, "boot"), *key, value_ref(value));
