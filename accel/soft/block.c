@@ -14,6 +14,7 @@
  */
 #include "accel/soft/block.h"
 #include "accel/soft/mmu.h"
+#include "accel/soft/run.h"
 #include "accel/soft/walk.h"
 #include "accel/x86/decode.h"
 #include "base/log.h"
@@ -651,7 +652,7 @@ Block *block_get(SoftCpu *cpu, bool single)
         forget_all();                      /* the host has no memory: start over with what we had */
         return make_temporary(cpu, physical + (linear & PAGE_MASK));
     }
-    if (!single && !block->copy) {
+    if (!single && !block->copy && cpu->stamp != STAMP_NONE) {
         bool global = !block->second_host && tlb_fetch_entry(cpu, cpu->cpl == 3, linear)->global;
 
         cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };

@@ -16,6 +16,8 @@
 #include "accel/soft/fpu.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
+#include "base/log.h"
+#include <inttypes.h>
 
 enum { LANDED_FAULT = 1, LANDED_RESTART = 2 };
 
@@ -130,12 +132,32 @@ static void step(SoftCpu *cpu)
 
 /* ---- the loop --------------------------------------------------------------------------------------------------------------- */
 
+/* -d exec, -d cpu: every block comes by here then. */
+static void log_block(SoftCpu *cpu)
+{
+    cpu->stamp = cpu->stamp_local = STAMP_NONE;
+    if (log_enabled(LOG_EXEC)) {
+        log_line(LOG_EXEC, "CPU %u: %04x:%016" PRIx64, cpu->cpu ? cpu->cpu->index : 0, cpu->segment[SEG_CS].selector, cpu->rip);
+    }
+    if (log_enabled(LOG_CPU)) {
+        CpuState state;
+        g_autofree char *text = NULL;
+
+        soft_state_get(cpu, &state);
+        text = cpu_state_describe(&state);
+        log_line(LOG_CPU, "%s", text);
+    }
+}
+
 static void run_blocks(SoftCpu *cpu)
 {
     bool shadow = cpu->interrupt_shadow;
 
     tlb_stamp(cpu);
     cpu->poll_mask = wanted(cpu);
+    if (log_enabled(LOG_EXEC | LOG_CPU)) {
+        log_block(cpu);
+    }
     if (cpu->sys.stepping) {
         cpu->stamp = cpu->stamp_local = STAMP_NONE;          /* no chaining */
         step(cpu);
