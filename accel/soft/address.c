@@ -55,6 +55,9 @@ uint64_t soft_address_any(SoftCpu *cpu, const Insn *insn, unsigned size, bool wr
     uint64_t offset = soft_offset(cpu, insn);
 
     if (insn->memory == MEMORY_FLAT32) {
+        if (__builtin_expect(offset + (size - 1) > UINT32_MAX, 0)) {
+            soft_raise_error(cpu, insn, insn->segment == SEG_SS ? EXC_SS : EXC_GP, 0);
+        }
         return offset;
     }
     return soft_linear(cpu, insn, insn->segment, offset, size, write);

@@ -64,6 +64,15 @@ SOFT_INLINE void push_64(SoftCpu *cpu, const Insn *insn, uint64_t value)
     cpu->gpr[GPR_RSP] = pointer;
 }
 
+/* The push faults before the target is looked at. */
+SOFT_INLINE void check_call_target(SoftCpu *cpu, const Insn *insn, uint64_t rip)
+{
+    if (__builtin_expect(!is_canonical(rip), 0)) {
+        mmu_probe(cpu, insn, cpu->gpr[GPR_RSP] - 8, 8, true);
+        soft_raise_error(cpu, insn, EXC_GP, 0);
+    }
+}
+
 BRANCH(call_64)
 {
     push_64(cpu, insn, insn_next_rip(cpu, insn));
@@ -74,7 +83,7 @@ BRANCH(call_64_reg)
 {
     uint64_t target = cpu->gpr[insn->rm];
 
-    check_canonical(cpu, insn, target);
+    check_call_target(cpu, insn, target);
     push_64(cpu, insn, insn_next_rip(cpu, insn));
     soft_goto(cpu, target);
 }
@@ -83,7 +92,10 @@ BRANCH(call_64_mem)
 {
     uint64_t target = get_rm(cpu, insn, AT_ANY, 64);
 
-    check_canonical(cpu, insn, target);
+    if (__builtin_expect(!is_canonical(cpu->gpr[GPR_RSP] - 8), 0)) {
+        soft_raise_error(cpu, insn, EXC_SS, 0);
+    }
+    check_call_target(cpu, insn, target);
     push_64(cpu, insn, insn_next_rip(cpu, insn));
     soft_goto(cpu, target);
 }
@@ -151,8 +163,11 @@ SOFT_INLINE void push_by_size(SoftCpu *cpu, const Insn *insn, uint64_t value)
 
 BRANCH(call_any)
 {
-    uint64_t target = insn->form == FORM_J ? relative_target(cpu, insn) : checked_target(cpu, insn, operand_by_size(cpu, insn));
+    uint64_t target = insn->form == FORM_J ? insn_next_rip(cpu, insn) + insn->imm : operand_by_size(cpu, insn);
 
+    /* The push faults before the target is looked at. */
+    mmu_probe(cpu, insn, stack_linear(cpu, insn, cpu->gpr[GPR_RSP] - insn->size, insn->size, true), insn->size, true);
+    target = checked_target(cpu, insn, target);
     push_by_size(cpu, insn, insn_next_rip(cpu, insn));
     soft_goto(cpu, target);
 }

@@ -147,7 +147,9 @@ SOFT_INLINE void cmpxchg(SoftCpu *cpu, const Insn *insn, unsigned bits)
     if (wanted == old) {
         modify_end(cpu, insn, AT_EITHER, bits, &modify, get_reg(cpu, insn, bits));
     } else {
-        modify_end(cpu, insn, AT_EITHER, bits, &modify, old);      /* it always writes: 32 bits clear the upper half */
+        if (insn->memory) {                /* memory is always written; a register not even its upper half */
+            modify_end(cpu, insn, AT_EITHER, bits, &modify, old);
+        }
         reg_set(cpu, GPR_RAX, bits, 0, old);
     }
     cpu->flags_both = flags;

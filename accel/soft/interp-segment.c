@@ -39,6 +39,9 @@ static void mov_from_sreg(SoftCpu *cpu, const Insn *insn)
 
 static void mov_to_sreg(SoftCpu *cpu, const Insn *insn)
 {
+    if (insn->reg > SEG_GS || insn->reg == SEG_CS) {
+        soft_raise(cpu, insn, EXC_UD);     /* before the operand can fault */
+    }
     load_register(cpu, insn, insn->reg, selector_operand(cpu, insn));
     if (insn->reg == SEG_SS) {
         set_shadow(cpu);
@@ -56,7 +59,7 @@ static void push_sreg(SoftCpu *cpu, const Insn *insn)
 static void pop_sreg(SoftCpu *cpu, const Insn *insn)
 {
     Stack stack = stack_current(cpu);
-    uint16_t selector = (uint16_t)stack_peek(cpu, insn, &stack, 0, 2);
+    uint16_t selector = (uint16_t)stack_peek(cpu, insn, &stack, 0, insn->size);
 
     stack.pointer += insn->size;
     load_register(cpu, insn, insn->reg, selector);
@@ -66,13 +69,21 @@ static void pop_sreg(SoftCpu *cpu, const Insn *insn)
     }
 }
 
+/* Only Intel has 64-bit offsets in far pointers: elsewhere REX.W changes nothing. */
+static unsigned far_size(const SoftCpu *cpu, const Insn *insn)
+{
+    return insn->size == 8 && !soft_vendor_is_intel(cpu) ? 4 : insn->size;
+}
+
 /* A far pointer in memory: offset, then selector. */
 static uint64_t far_operand(SoftCpu *cpu, const Insn *insn, uint16_t *selector)
 {
-    uint64_t linear = soft_address(cpu, insn, insn->size + 2, false);
-    uint64_t offset = load_sized(cpu, insn, linear, insn->size);
+    unsigned size = far_size(cpu, insn);
+    uint64_t linear = soft_address(cpu, insn, size, false);
+    uint64_t offset = load_sized(cpu, insn, linear, size);
 
-    *selector = mmu_load16(cpu, insn, linear_plus(cpu, linear, insn->size));
+    (void)soft_address(cpu, insn, size + 2, false);        /* the limit may end before the selector */
+    *selector = mmu_load16(cpu, insn, linear_plus(cpu, linear, size));
     return offset;
 }
 
@@ -82,7 +93,7 @@ static void load_far(SoftCpu *cpu, const Insn *insn)
     uint64_t offset = far_operand(cpu, insn, &selector);
 
     load_register(cpu, insn, insn->imm2, selector);
-    register_write(cpu, insn->reg, insn->size, offset);
+    register_write(cpu, insn->reg, far_size(cpu, insn), offset);
 }
 
 /* Far transfers ------------------------------------------------------------------------------------------------- */
@@ -145,13 +156,10 @@ static void into(SoftCpu *cpu, const Insn *insn)
 static void arpl(SoftCpu *cpu, const Insn *insn)
 {
     uint16_t other = (uint16_t)cpu->gpr[insn->reg] & 3, selector;
-    uint64_t linear = 0;
     bool raise;
 
     if (insn->memory) {
-        linear = soft_address(cpu, insn, 2, true);
-        mmu_probe(cpu, insn, linear, 2, true);
-        selector = mmu_load16(cpu, insn, linear);
+        selector = mmu_load16(cpu, insn, soft_address(cpu, insn, 2, false));
     } else {
         selector = (uint16_t)cpu->gpr[insn->rm];
     }
@@ -159,7 +167,7 @@ static void arpl(SoftCpu *cpu, const Insn *insn)
     if (raise) {
         selector = (uint16_t)((selector & 0xfffc) | other);
         if (insn->memory) {
-            mmu_store16(cpu, insn, linear, selector);
+            mmu_store16(cpu, insn, soft_address(cpu, insn, 2, true), selector);
         } else {
             register_write(cpu, insn->rm, 2, selector);
         }
@@ -193,7 +201,7 @@ static void lar(SoftCpu *cpu, const Insn *insn)
     bool found = visible(cpu, insn, selector_operand(cpu, insn), cpu->long_mode ? LAR_LONG : LAR_LEGACY, &d);
 
     if (found) {
-        register_write(cpu, insn->reg, insn->size, d.high & (insn->size == 2 ? 0xff00 : 0x00f0ff00));
+        register_write(cpu, insn->reg, insn->size, d.high & (insn->size == 2 ? 0xff00 : 0x00ffff00));
     }
     flags_set_zf(cpu, found);
 }

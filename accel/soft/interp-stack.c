@@ -138,7 +138,7 @@ static void enter(SoftCpu *cpu, const Insn *insn)
         mmu_probe(cpu, insn, stack_linear(cpu, insn, frame_pointer - i * size, size, true), size, true);
     }
     uint64_t final = frame_pointer - level * size - (uint16_t)insn->imm;
-    mmu_probe(cpu, insn, stack_linear(cpu, insn, final, 1, true), 1, true);
+    mmu_probe(cpu, insn, stack_linear(cpu, insn, final, size, true), size, true);
     store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer, size, true), frame);
     for (unsigned i = 1; i < level; i++) {
         store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer - i * size, size, true), chain[i]);

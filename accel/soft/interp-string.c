@@ -137,9 +137,18 @@ static void fill_up(unsigned size, uint8_t *to, uint64_t value, uint64_t element
     }
 }
 
+/* ES:rDI, once DS:rSI is known to be readable: its page comes before the limit of ES. */
+static Side second_side(SoftCpu *cpu, const Insn *insn, uint64_t first, bool write)
+{
+    if (!cpu->flat) {
+        mmu_probe(cpu, insn, first, insn->size, false);
+    }
+    return side_at(cpu, insn, GPR_RDI, SEG_ES, write);
+}
+
 static uint64_t movs_piece(SoftCpu *cpu, const Insn *insn)
 {
-    Side from = side_at(cpu, insn, GPR_RSI, insn->segment, false), to = side_at(cpu, insn, GPR_RDI, SEG_ES, true);
+    Side from = side_at(cpu, insn, GPR_RSI, insn->segment, false), to = second_side(cpu, insn, from.linear, true);
     uint64_t elements = piece(cpu, insn, MIN(from.bytes, to.bytes));
 
     if (elements > 1) {
@@ -264,7 +273,7 @@ static void cmps(SoftCpu *cpu, const Insn *insn)
         if (!count_left(cpu, insn)) {
             return;
         }
-        Side a = side_at(cpu, insn, GPR_RSI, insn->segment, false), b = side_at(cpu, insn, GPR_RDI, SEG_ES, false);
+        Side a = side_at(cpu, insn, GPR_RSI, insn->segment, false), b = second_side(cpu, insn, a.linear, false);
         uint64_t elements = piece(cpu, insn, MIN(a.bytes, b.bytes));
         const uint8_t *host_a = elements > 1 ? host_to_read(cpu, insn, a.linear, elements * insn->size) : NULL;
         const uint8_t *host_b = host_a ? host_to_read(cpu, insn, b.linear, elements * insn->size) : NULL;

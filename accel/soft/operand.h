@@ -194,6 +194,9 @@ static inline void set_stack_pointer(SoftCpu *cpu, uint64_t value)
 SOFT_INLINE uint64_t stack_linear(SoftCpu *cpu, const Insn *insn, uint64_t pointer, unsigned bytes, bool write)
 {
     if (__builtin_expect(cpu->code_size == 8, 1)) {
+        if (__builtin_expect((uint64_t)((int64_t)(pointer << 16) >> 16) != pointer, 0)) {
+            soft_raise_error(cpu, insn, EXC_SS, 0);        /* the slow path would judge by the segment of the other operand */
+        }
         return pointer;
     }
     pointer &= stack_mask(cpu);

@@ -200,6 +200,9 @@ static bool prefix_matches(const Decoder *d, const OptabRow *row)
 {
     bool has_66 = d->insn->prefixes & PREFIX_66;
 
+    if (row->flags & ROW_NO_REX_B && d->rex & 1) {
+        return false;
+    }
     if (d->insn->vex & VEX_L || (row->flags & ROW_NO_VVVV && d->insn->vvvv)) {
         return false;
     }

@@ -99,6 +99,7 @@ enum {                                     /* OptabRow.flags */
     ROW_SREG = 1 << 9,                     /* opcode bits 3-5 name a segment register: .reg (push es, push fs) */
     ROW_RM_BYTE = 1 << 10, ROW_RM_WORD = 1 << 11,          /* r/m is 1 or 2 bytes (movzx, movsx, crc32), .size is the other operand's */
     ROW_REG_IS_NOT_GPR = 1 << 12,          /* .reg is a control, debug or segment register: REX.R extends all but the last */
+    ROW_NO_REX_B = 1 << 14,                /* with REX.B it is another instruction (nop, pause: xchg) */
     ROW_NO_VVVV = 1 << 13,                 /* VEX.vvvv must be 1111b */
 };
 

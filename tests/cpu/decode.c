@@ -32,7 +32,7 @@ typedef struct Case {
 } Case;
 
 static const Case cases[] = {
-    { 8, "90", 1, OP_XCHG, FORM_EG, 4, 0 }, { 8, "f390", 2, OP_PAUSE, FORM_NONE, 0, 0 },
+    { 8, "90", 1, OP_NOP, FORM_NONE, 0, 0 }, { 8, "4190", 2, OP_XCHG, FORM_EG, 4, 0 }, { 8, "f390", 2, OP_PAUSE, FORM_NONE, 0, 0 }, { 8, "f34190", 3, OP_XCHG, FORM_EG, 4, 0 },
     { 8, "4801d8", 3, OP_ADD, FORM_EG, 8, 0 }, { 8, "0305f8ffffff", 6, OP_ADD, FORM_GE, 4, 0 },
     { 8, "48b88877665544332211", 10, OP_MOV, FORM_EI, 8, 0x1122334455667788 }, { 8, "48c7c0ffffffff", 7, OP_MOV, FORM_EI, 8, -1 },
     { 8, "66b83412", 4, OP_MOV, FORM_EI, 2, 0x1234 }, { 4, "b878563412", 5, OP_MOV, FORM_EI, 4, 0x12345678 }, { 2, "b83412", 3, OP_MOV, FORM_EI, 2, 0x1234 },

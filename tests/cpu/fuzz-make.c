@@ -173,7 +173,8 @@ static void emit_prefixes(Bytes *bytes, const OptabRow *row)
     if (chance(10)) {
         emit(bytes, 0x67);
     }
-    if (chance(row->flags & ROW_LOCK ? 5 : 60)) {
+    /* Not for MOV CR and DR: LOCK makes another one of it on AMD. Nor for 0F 00, which reads its operand before it refuses. */
+    if (!(row->flags & ROW_REG_IS_NOT_GPR) && !(row->map == MAP_0F && row->opcode == 0) && chance(row->flags & ROW_LOCK ? 5 : 60)) {
         emit(bytes, 0xf0);
     }
     if (row->map >= MAP_VEX_0F) {
@@ -182,7 +183,8 @@ static void emit_prefixes(Bytes *bytes, const OptabRow *row)
     if ((row->prefix == MANDATORY_ANY || row->prefix == MANDATORY_NO_REP) && chance(5)) {
         emit(bytes, 0x66);
     }
-    if (row->prefix == MANDATORY_ANY && chance(string ? 2 : row->map == MAP_ONE ? 12 : 200)) {
+    /* LOOPE and LOOPNE take the condition from a rep prefix on some processors, whatever the opcode says. */
+    if (row->prefix == MANDATORY_ANY && row->op != OP_LOOPE && row->op != OP_LOOPNE && chance(string ? 2 : row->map == MAP_ONE ? 12 : 200)) {
         emit(bytes, chance(2) ? 0xf2 : 0xf3);
     }
     if (mandatory[row->prefix]) {
@@ -328,7 +330,8 @@ static void make_registers(FuzzCase *fuzz)
     for (unsigned i = 0; i < 16; i++) {
         in->gpr[i] = any_integer();
     }
-    in->rflags = (any() & (FLAG_ARITHMETIC)) | FLAG_FIXED | FLAG_IF | FLAG_TF | (chance(4) ? FLAG_DF : 0) | (chance(16) ? FLAG_AC : 0);
+    in->rflags = (any() & (FLAG_ARITHMETIC)) | FLAG_FIXED | FLAG_IF | FLAG_TF | (chance(4) ? FLAG_DF : 0) | (chance(16) ? FLAG_AC : 0) | (chance(20) ? FLAG_ID : 0) |
+                 (chance(30) ? FLAG_NT : 0);
     in->fs_base = ARENA + 0x1800, in->gs_base = ARENA + DATA_OFFSET;
     in->fs = in->gs = 0;
     unsigned code = CODE_OFFSET + 0x100 + below(0xd0) * 16 + (chance(8) ? 0 : below(16));
@@ -440,7 +443,8 @@ static void aim(FuzzCase *fuzz, const Insn *insn, const Bytes *bytes, uint64_t p
     memcpy(fuzz->bytes + bytes->displacement_at, &value, bytes->displacement_size);
 }
 
-static uint16_t any_selector(void)
+/* Never from a 16-bit stack to 64-bit code: RSP then has bits of the kernel's espfix stack, and its faults repeat for ever. */
+static uint16_t any_selector(const FuzzCase *fuzz)
 {
     static const uint16_t known[] = {
         0, 3, USER_CS32, USER_DS, USER_CS64, 0x10, 0x18, 0x08, LDT_SELECTOR(LDT_CODE16), LDT_SELECTOR(LDT_DATA16), LDT_SELECTOR(LDT_DATA16_SHORT),
@@ -449,6 +453,9 @@ static uint16_t any_selector(void)
     };
     uint16_t selector = known[below(sizeof known / sizeof known[0])];
 
+    if ((selector & ~3) == (USER_CS64 & ~3) && make.mode != MODE_64 && fuzz->in.ss != USER_DS) {
+        selector = USER_CS32;
+    }
     return chance(6) ? selector ^ below(4) : selector;
 }
 
@@ -500,33 +507,36 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
         break;
     case OP_MOV_TO_SREG:
         if (!insn->memory) {
-            gpr[insn->rm] = (gpr[insn->rm] & ~UINT64_C(0xffff)) | any_selector();
+            gpr[insn->rm] = (gpr[insn->rm] & ~UINT64_C(0xffff)) | any_selector(fuzz);
         } else {
-            uint16_t selector = any_selector();
+            uint16_t selector = any_selector(fuzz);
             add_poke(fuzz, 0, place, &selector, 2);
         }
         break;
     case OP_LAR: case OP_LSL: case OP_VERR: case OP_VERW: case OP_ARPL:
         if (!insn->memory) {
-            gpr[insn->rm] = (gpr[insn->rm] & ~UINT64_C(0xffff)) | any_selector();
+            gpr[insn->rm] = (gpr[insn->rm] & ~UINT64_C(0xffff)) | any_selector(fuzz);
         } else {
-            uint16_t selector = any_selector();
+            uint16_t selector = any_selector(fuzz);
             add_poke(fuzz, 0, place, &selector, 2);
         }
         break;
-    case OP_POP_SREG: { uint64_t word = any_selector(); add_poke(fuzz, 0, stack, &word, 8); break; }
+    case OP_POP_SREG: { uint64_t word = any_selector(fuzz); add_poke(fuzz, 0, stack, &word, 8); break; }
     case OP_LOAD_FAR: case OP_JMP_FAR: case OP_CALL_FAR:
         if (insn->memory) {
             uint8_t bytes[10];
-            uint16_t selector = any_selector();
+            uint16_t selector = any_selector(fuzz);
+            if (row->op == OP_CALL_FAR && make.mode != MODE_64 && (selector & ~3) == (USER_CS64 & ~3)) {
+                selector = USER_CS32;      /* the same with a stack pointer that wraps */
+            }
             memcpy(bytes, &target, size);
             memcpy(bytes + size, &selector, 2);
             add_poke(fuzz, 0, place, bytes, size + 2);
         }
         break;
-    case OP_RET_FAR: { uint64_t words[2] = { target, any_selector() }; poke_words(fuzz, stack, size, words, 2); break; }
+    case OP_RET_FAR: { uint64_t words[2] = { target, any_selector(fuzz) }; poke_words(fuzz, stack, size, words, 2); break; }
     case OP_IRET: {
-        uint64_t words[5] = { target, any_selector(), any() & 0x1fffff, any_place(), any_selector() };
+        uint64_t words[5] = { target, any_selector(fuzz), any() & 0x1fffff, any_place(), any_selector(fuzz) };
         poke_words(fuzz, stack, size, words, 5);
         break;
     }

@@ -9,6 +9,7 @@
 #include "tests/cpu/fuzz.h"
 #include <asm/ldt.h>
 #include <asm/prctl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -93,6 +94,14 @@ static BARE void load_case(ucontext_t *context, const FuzzCase *fuzz)
     }
 }
 
+/* sigreturn keeps some flags of the handler itself: those of the case go in here. */
+enum { KEPT_FLAGS = 1 << 14 | 1 << 21 };   /* NT, ID */
+static BARE void set_kept_flags(uint64_t flags)
+{
+    __asm__ volatile("pushfq\n\tandq %0, (%%rsp)\n\torq %1, (%%rsp)\n\tpopfq"
+                     : : "r"(~(uint64_t)KEPT_FLAGS), "r"(flags & KEPT_FLAGS) : "memory", "cc");
+}
+
 static BARE void note_memory(FuzzOutcome *out, const FuzzCase *fuzz)
 {
     uint64_t *data = (uint64_t *)(ARENA + DATA_OFFSET), *before = (uint64_t *)step.pattern;
@@ -175,9 +184,11 @@ static BARE void handler(int number, siginfo_t *info, void *frame)
         step.running = true;
     }
     if (batch->current < batch->count) {
+        set_kept_flags(batch->cases[batch->current].in.rflags);
         load_case(context, &batch->cases[batch->current]);
         return;
     }
+    set_kept_flags(0);
     copy(context->uc_mcontext.gregs, step.saved, sizeof step.saved);
     copy(context->uc_mcontext.fpregs, step.saved_fx, 416);
     uint16_t zero = 0;
@@ -295,8 +306,13 @@ void native_start(void)
 
 bool native_wait(void)
 {
+    struct pollfd up = { .fd = from_child, .events = POLLIN };
     char byte;
 
+    if (poll(&up, 1, 20000) == 0) {
+        kill(child, SIGKILL);              /* it runs on and on: told as if it had died */
+        return false;
+    }
     return read(from_child, &byte, 1) == 1;
 }
 

@@ -11,8 +11,13 @@
 #include "base/lock.h"
 #include "tests/cpu/fuzz.h"
 
-enum { RAM_BYTES = 16 << 20, TABLES = 0x100000, ARENA_RAM = 0x400000, GDT_RAM = 0x200000, LDT_RAM = 0x200800 };
-#define TABLES_LINEAR UINT64_C(0xffffff8000000000)         /* GDT and LDT, supervisor only */
+/* Supervisor pages: GDT, LDT, TSS and the top of a stack in the first, the IDT in the second, handlers in the third. */
+enum {
+    RAM_BYTES = 16 << 20, TABLES = 0x100000, ARENA_RAM = 0x400000, GDT_RAM = 0x200000, LDT_RAM = 0x200800, TSS_RAM = 0x200900,
+    STACK_RAM = 0x201000, IDT_RAM = 0x201000, HANDLERS_RAM = 0x202000,
+};
+#define TABLES_LINEAR UINT64_C(0xffffff8000000000)
+#define LINEAR(ram) (TABLES_LINEAR + ((ram) - GDT_RAM))
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40 };
 #define PTE_NX (UINT64_C(1) << 63)
 
@@ -52,7 +57,15 @@ static void make_tables(void)
     put64(pml4 + 511 * 8, (TABLES + 0x5000) | table);
     put64(TABLES + 0x5000, (TABLES + 0x6000) | table);
     put64(TABLES + 0x6000, system | table);
-    put64(system, GDT_RAM | PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX);
+    for (unsigned page = 0; page < 3; page++) {
+        put64(system + 8 * page, (GDT_RAM + page * PAGE) | PTE_P | PTE_W | PTE_A | PTE_D);
+    }
+    put64(TSS_RAM + 4, LINEAR(STACK_RAM));
+    for (unsigned vector = 0; vector < 256; vector++) {
+        uint64_t handler = LINEAR(HANDLERS_RAM) + 8 * vector, access = vector == 3 || vector == 4 ? 0xee00 : 0x8e00;
+        put64(IDT_RAM + 16 * vector, (handler & 0xffff) | 0x10 << 16 | access << 32 | (handler >> 16 & 0xffff) << 48);
+        put64(IDT_RAM + 16 * vector + 8, handler >> 32);
+    }
     for (unsigned page = 0; page < ARENA_BYTES / PAGE; page++) {
         unsigned offset = page * PAGE;
         uint64_t entry = (ARENA_RAM + offset) | PTE_U | PTE_A | PTE_D;
@@ -84,6 +97,8 @@ static void set_system(SoftCpu *cpu)
     cpu->xcr0 = 3;
     cpu->long_mode = true;
     cpu->gdt_base = TABLES_LINEAR, cpu->gdt_limit = sizeof gdt - 1;
+    cpu->idt_base = LINEAR(IDT_RAM), cpu->idt_limit = 0xfff;
+    cpu->tr = (CpuSegment){ .selector = 0x40, .base = LINEAR(TSS_RAM), .limit = 0x67, .attributes = 0x8b };
     cpu->ldt = (CpuSegment){ .selector = 0x50, .base = TABLES_LINEAR + (LDT_RAM - GDT_RAM), .limit = LDT_COUNT * 8 - 1, .attributes = 0x82 };
     walk_update_mode(cpu);
     tlb_flush_all(cpu);
@@ -111,6 +126,9 @@ bool soft_open(void)
     }
     make_tables();
     set_system(soft.cpu);
+    CpuidConfig host;
+    cpuid_of_host(&host);                  /* some instructions differ by vendor */
+    soft.cpu->sys.intel = strcmp(host.vendor, "GenuineIntel") == 0;
     return true;
 }
 
@@ -172,6 +190,23 @@ static void take_state(SoftCpu *cpu, FuzzState *out)
     memcpy(out->fx, cpu->xsave, 416);
 }
 
+/* INT3 and INTO went through the IDT: what their handler sees on its stack is the outcome. */
+static void take_delivered(FuzzOutcome *out)
+{
+    uint64_t frame[5];
+
+    if (out->state.cs != 0x10) {
+        return;
+    }
+    memcpy(frame, soft.host + STACK_RAM - sizeof frame, sizeof frame);
+    out->vector = (int)((out->state.rip - LINEAR(HANDLERS_RAM)) / 8);
+    out->state.rip = frame[0];
+    out->state.cs = (uint16_t)frame[1];
+    out->state.rflags = frame[2];
+    out->state.gpr[4] = frame[3];
+    out->state.ss = (uint16_t)frame[4];
+}
+
 static void poke(const FuzzCase *fuzz)
 {
     for (unsigned i = 0; i < POKES; i++) {
@@ -222,7 +257,14 @@ static void run_case(const FuzzBatch *batch, FuzzCase *fuzz)
     block_written(cpu, soft.ram.ram, code, fuzz->length);
     poke(fuzz);
     load_state(cpu, &fuzz->in);
+    if (fuzz->repeats && fuzz->number & 7) {
+        cpu->rflags &= ~(uint64_t)FLAG_TF; /* without a trap after each iteration: the fast paths */
+        debug_update(cpu);
+    }
     SoftStop stop = soft_run(cpu, 1, &done);
+    for (unsigned i = 0; i < 100 && fuzz->repeats && stop == SOFT_DONE && cpu->rip == fuzz->in.rip; i++) {
+        stop = soft_run(cpu, 1, &done);
+    }
     out->vector = -1, out->error = 0, out->cr2 = cpu->cr2;
     if (stop == SOFT_RAISED) {
         SoftException exception = soft_exception(cpu);
@@ -230,6 +272,7 @@ static void run_case(const FuzzBatch *batch, FuzzCase *fuzz)
         out->error = exception.error;
     }
     take_state(cpu, &out->state);
+    take_delivered(out);
     note_memory(batch, fuzz, out);
     memset(soft.host + code, 0xcc, fuzz->length);
     block_written(cpu, soft.ram.ram, code, fuzz->length);
