@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rom-guest.c - the ROM of tests/cpu/rom on a bare software CPU: its answers against the recorded ones
+ * rom-guest.c - the ROMs of tests/cpu/rom on a bare software CPU: their answers against the recorded ones
  *
- * rom/expected.txt is what this CPU prints, read line by line against what the same ROM prints under QEMU 7.2's TCG: 320 of its
- * 363 lines are equal. In the others the manual was followed: a call gate to a conforming segment keeps the level, a gate's target
- * that is not present is #NP also for a jump, an SS that is not present in a return is #SS, faults push RF, a reserved
- * bit's error code has P too; and accessed bits are left alone by a walk that faults, where processors differ. To do it again:
+ * The recorded texts are what this CPU prints, read line by line against what the same images print elsewhere:
  *
- *   ROM_OUTPUT=ours build/tests/cpu/cpu-rom-guest build/tests/cpu/cpu-rom.bin tests/cpu/rom/expected.txt
- *   qemu-system-x86_64 -accel tcg -m 64 -display none -nodefaults -no-reboot -bios build/tests/cpu/cpu-rom.bin
+ * rom.c (32 bits)  QEMU 7.2's TCG: 320 of 363 lines are equal. In the others the manual was followed: a call gate to a conforming
+ *                  segment keeps the level, a gate's target that is not present is #NP also for a jump, an SS that is not
+ *                  present in a return is #SS, faults push RF, a reserved bit's error code has P too; and accessed bits are left
+ *                  alone by a walk that faults, where processors differ.
+ * rom64.c          KVM (on a host that emulates level 0 and runs level 3 itself): segment loads, far jumps and calls, null selectors,
+ *                  all 4-level page walks, CR3, EFER, FS, GS, LSTAR equal. It does not refuse upper bits of CR0 and CR4, nor a bad PAT,
+ *                  makes a double fault of a bad gate, and stops at returns to an outer level. TCG's error codes for
+ *                  bad gates count vectors by 16.
+ *
+ *   ROM_OUTPUT=ours build/tests/cpu/cpu-rom-guest build/tests/cpu/cpu-rom-64.bin tests/cpu/rom/expected64.txt
+ *   qemu-system-x86_64 -accel kvm -m 64 -display none -nodefaults -no-reboot -bios build/tests/cpu/cpu-rom-64.bin
  *       -debugcon file:theirs -global isa-debugcon.iobase=0x402 -device isa-debug-exit,iobase=0xf4,iosize=4
  */
 #include "accel/soft/mmu.h"
