@@ -205,9 +205,11 @@ void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void 
 
 void machine_reset_now(Machine *machine, Cause cause)
 {
+    region_begin();
     for (guint i = 0; i < machine->devices->len; i++) {
         device_reset(machine->devices->pdata[i]);
     }
+    region_commit();                       /* what the board places now goes where a reset machine has memory */
     for (guint i = 0; i < machine->cpus->len; i++) {
         cpu_reset(machine->cpus->pdata[i]);
     }

@@ -136,8 +136,10 @@ Machine *machine_build(const Value *config, GError **err)
         return NULL;
     }
     machine->board = board;
-    if (!build_memory(machine, err) || !build_accel(machine, err) || !board->build(machine, err) ||
-        !add_user_devices(machine, err)) {
+    region_begin();                        /* one view of memory when all is in place, not one for each device */
+    bool built = build_memory(machine, err) && build_accel(machine, err) && board->build(machine, err) && add_user_devices(machine, err);
+    region_commit();
+    if (!built) {
         machine_free(machine);
         return NULL;
     }
