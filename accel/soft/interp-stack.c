@@ -126,10 +126,9 @@ static void enter(SoftCpu *cpu, const Insn *insn)
 {
     unsigned size = insn->size, level = insn->imm2 & 31;
     uint64_t pointer = cpu->gpr[GPR_RSP], frame = cpu->gpr[GPR_RBP], frame_pointer;
-    uint64_t chain[32];
 
     for (unsigned i = 1; i < level; i++) {
-        chain[i] = load_sized(cpu, insn, stack_linear(cpu, insn, frame - i * size, size, false));
+        mmu_probe(cpu, insn, stack_linear(cpu, insn, frame - i * size, size, false), size, false);
     }
     pointer -= size;
     frame_pointer = pointer;
@@ -141,7 +140,9 @@ static void enter(SoftCpu *cpu, const Insn *insn)
     mmu_probe(cpu, insn, stack_linear(cpu, insn, final, size, true), size, true);
     store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer, size, true), frame);
     for (unsigned i = 1; i < level; i++) {
-        store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer - i * size, size, true), chain[i]);
+        /* one after the other: the old chain may lie where the new one goes */
+        uint64_t link = load_sized(cpu, insn, stack_linear(cpu, insn, frame - i * size, size, false));
+        store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer - i * size, size, true), link);
     }
     if (level) {
         store_sized(cpu, insn, stack_linear(cpu, insn, frame_pointer - level * size, size, true), frame_pointer);
@@ -288,8 +289,8 @@ static void sti(SoftCpu *cpu, const Insn *insn)
 
 static void bound(SoftCpu *cpu, const Insn *insn)
 {
-    uint64_t linear = soft_address(cpu, insn, insn->size * 2u, false);
-    uint64_t low = load_sized(cpu, insn, linear), high = load_sized(cpu, insn, linear + insn->size);
+    uint64_t low = load_sized(cpu, insn, soft_address(cpu, insn, insn->size, false));
+    uint64_t linear = soft_address(cpu, insn, insn->size * 2u, false), high = load_sized(cpu, insn, linear + insn->size);
     uint64_t index = reg_get(cpu, insn->reg, insn->size * 8u, 0);
     bool outside = insn->size == 2 ? (int16_t)index < (int16_t)low || (int16_t)index > (int16_t)high
                                    : (int32_t)index < (int32_t)low || (int32_t)index > (int32_t)high;

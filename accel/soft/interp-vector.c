@@ -37,7 +37,7 @@ static inline bool is_group(uint32_t word) { return vector_rm_file(word) == VECT
 /* Address of an operand that must be aligned: #GP(0), which comes before the segment's own #SS. */
 static inline uint64_t aligned_address(SoftCpu *cpu, const Insn *insn, bool write)
 {
-    if (insn->memory == MEMORY_ANY && ((soft_offset(cpu, insn) + cpu->segment[insn->segment].base) & 15)) {
+    if (insn->memory != MEMORY_FLAT64 && ((soft_offset(cpu, insn) + cpu->segment[insn->segment].base) & 15)) {
         soft_raise_error(cpu, insn, EXC_GP, 0);
     }
     uint64_t linear = soft_address(cpu, insn, 16, write);

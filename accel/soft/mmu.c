@@ -55,6 +55,14 @@ static _Noreturn void raise_not_canonical(SoftCpu *cpu, const Insn *insn)
     soft_raise_error(cpu, insn, stack ? EXC_SS : EXC_GP, 0);
 }
 
+/* Flat 32-bit segments were not looked at; an operand that does not end within 4 GiB is beyond their limit all the same. */
+static inline void check_end(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
+{
+    if (linear + (size - 1) > UINT32_MAX && cpu->code_size != 8 && cpu->flat) {
+        raise_not_canonical(cpu, insn);
+    }
+}
+
 /* The second page of an access that starts in the last page before the hole, or at the end of a 32-bit space. */
 static uint64_t next_page(SoftCpu *cpu, const Insn *insn, uint64_t linear, bool system)
 {
@@ -238,6 +246,7 @@ static void store(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size
 
 uint64_t mmu_load_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
 {
+    check_end(cpu, insn, linear, size);
     if (is_checked(cpu)) {
         check_access(cpu, insn, linear, size, false);
     }
@@ -246,6 +255,7 @@ uint64_t mmu_load_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned
 
 void mmu_store_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, uint64_t value)
 {
+    check_end(cpu, insn, linear, size);
     if (is_checked(cpu)) {
         check_access(cpu, insn, linear, size, true);
     }
@@ -319,6 +329,7 @@ void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, b
     uint64_t left = size;
     Page page;
 
+    check_end(cpu, insn, linear, size);
     if (is_checked(cpu) && size > 1 && size <= 8 && linear & (size - 1) && mmu_alignment_checked(cpu) && is_canonical(linear)) {
         soft_raise_error(cpu, insn, EXC_AC, 0);
     }

@@ -200,7 +200,10 @@ SOFT_INLINE uint64_t stack_linear(SoftCpu *cpu, const Insn *insn, uint64_t point
         return pointer;
     }
     pointer &= stack_mask(cpu);
-    return cpu->flat && cpu->mode_key & KEY_STACK_32 ? pointer : soft_linear(cpu, insn, SEG_SS, pointer, bytes, write);
+    if (cpu->flat && cpu->mode_key & KEY_STACK_32 && pointer + (bytes - 1) <= UINT32_MAX) {
+        return pointer;
+    }
+    return soft_linear(cpu, insn, SEG_SS, pointer, bytes, write);
 }
 
 SOFT_INLINE void stack_push(SoftCpu *cpu, const Insn *insn, unsigned bits, uint64_t value)

@@ -567,7 +567,7 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
             header[1] = UINT64_C(1) << 63 | (header[0] | below(4));
         }
         if (chance(12)) {
-            header[below(8)] ^= UINT64_C(1) << below(64);
+            header[below(8)] ^= UINT64_C(1) << (20 + below(44));       /* not a component that only the host has */
         }
         add_poke(fuzz, 0, place + 24, &mxcsr, 4);
         add_poke(fuzz, 1, place + 512, header, 64);
