@@ -3,7 +3,7 @@
  * event.c - listeners, called in the order in which they registered
  *
  * Threads  machine lock
- * Tests    tests/unit/event.c
+ * Tests    tests/unit/news.c
  */
 #include "base/event.h"
 

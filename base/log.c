@@ -4,7 +4,7 @@
  *
  * Omits    rotation: -D names one file, opened when the option is read
  * Threads  any; the style and the file are set before other threads start
- * Tests    tests/unit/log.c
+ * Tests    tests/unit/news.c
  */
 #include "base/log.h"
 #include "base/error.h"

@@ -3,7 +3,7 @@
  * open.c - host paths are opened here and nowhere else
  *
  * Threads  any
- * Tests    tests/unit/open.c
+ * Tests    tests/unit/news.c
  */
 #include "base/open.h"
 #include "base/error.h"

@@ -3,7 +3,7 @@
  * trace.c - turning trace points on and off, and the line that one writes
  *
  * Threads  any; points are turned on and off under the machine lock or before other threads start
- * Tests    tests/unit/trace.c
+ * Tests    tests/unit/news.c
  */
 #include "base/trace.h"
 #include "base/error.h"

@@ -143,8 +143,8 @@ static const char *const single_multi[] = { "single", "multi", NULL };
 const Field accel_keys[] = {
     KEY_STR("accel", "the accelerator"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "kvm: interrupt controllers in the kernel, all, the LAPICs only, or none"),
-    KEY_ENUM("thread", single_multi, "tcg: one thread for all processors, or one each"),
-    KEY_UINT("tb-size", 0, 65536, "tcg: MiB for translated code"),
+    KEY_ENUM("thread", single_multi, "tcg: accepted; one thread runs all processors"),
+    KEY_UINT("tb-size", 0, 65536, "tcg: accepted; there is no translated code yet"),
     FIELD_END };
 
 bool opt_accel(Config *config, const Option *option, const char *text, GError **err)

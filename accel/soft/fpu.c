@@ -6,7 +6,7 @@
  * Omits    the instruction and data pointers: always zero after an instruction ran, since the host's would be host addresses;
  *          FERR# is only noted
  * Threads  the vCPU's own
- * Tests    tests/cpu/fuzz.c, tests/cpu/vector.c
+ * Tests    tests/cpu/fuzz.c
  */
 #include "accel/soft/fpu.h"
 

@@ -7,7 +7,7 @@
  * How      the first execution of a decoded instruction picks its function and its stub (vector_first); after that
  *          a register form costs an indirect call and the stub
  * Threads  the vCPU's own
- * Tests    tests/cpu/fuzz.c, tests/cpu/vector.c
+ * Tests    tests/cpu/fuzz.c
  */
 #include "accel/soft/address.h"
 #include "accel/soft/flags.h"

@@ -6,7 +6,7 @@
  *          and the error of an instruction is reported in front of the next waiting one, as #MF
  * Omits    FIP, FDP, FOP: stored as zero (fpu.c)
  * Threads  the vCPU's own
- * Tests    tests/cpu/fuzz.c, tests/cpu/vector.c
+ * Tests    tests/cpu/fuzz.c
  */
 #include "accel/soft/address.h"
 #include "accel/soft/flags.h"

@@ -4,7 +4,7 @@
  *
  * Models   Intel SDM volume 3, section 10.1.1 and table 10-1 (state after power-up)
  * Threads  pure functions
- * Tests    tests/unit/cpu-state.c
+ * Tests    tests/unit/cpuid.c, tests/kvm/guests.c
  */
 #include "accel/x86/cpu-state.h"
 #include <string.h>

@@ -6,7 +6,7 @@
  * Omits    16-bit decoding aliases (every 1 KiB) that old boards had
  * Wires    irq[] to the interrupt controllers, set by the board
  * Threads  machine lock held everywhere
- * Tests    tests/dev/isa-bus.c
+ * Tests    tests/dev/isa-ports.c
  */
 #include "hw/isa/bus.h"
 #include "base/error.h"

@@ -147,6 +147,21 @@ def map_names():
             yield f"docs/map.md names {word}, which the code does not have"
 
 
+def tests_named():
+    for path in product:
+        for name in re.findall(r"\btests/[a-z]+/[\w-]+\.(?:c|py)\b", text(path)[:4000].split("*/")[1] if "*/" in text(path) else ""):
+            if not os.path.isfile(name):
+                yield f"{path} names {name}, which is not there"
+
+
+def device_pages():
+    pages = "".join(text(f) for f in files if f.startswith("docs/devices/"))
+    for path in product:
+        for name in re.findall(r"^const DeviceModel \w+ = \{\s*\.name = \"([^\"]+)\"", text(path), re.M):
+            if f"`{name}`" not in pages:
+                yield f"{path}: no page of docs/devices has `{name}`"
+
+
 def packages():
     listed = set(re.findall(r"^([a-z0-9][a-z0-9.+-]*)$", text("tests/packages"), re.M))
     needs = {"dependency('glib-2.0'": "libglib2.0-dev", "dependency('zlib'": "zlib1g-dev", "dependency('libseccomp'": "libseccomp-dev"}
@@ -181,6 +196,8 @@ case("no marks of unfinished work, no tabs", marks())
 case("sizes", sizes())
 case("no way to end the process from below", hostile())
 case("docs/map.md names what is there", map_names())
+case("heads name tests that exist", tests_named())
+case("every device model has a page", device_pages())
 case("package list", packages())
 case("nothing of the workplace in the tree", trademarks())
 
