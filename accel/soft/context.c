@@ -74,7 +74,7 @@ void soft_state_get(SoftCpu *cpu, CpuState *state)
     memcpy(state->mtrr_base, cpu->mtrr_base, sizeof state->mtrr_base);
     memcpy(state->mtrr_mask, cpu->mtrr_mask, sizeof state->mtrr_mask);
     state->spec_ctrl = cpu->spec_ctrl;
-    memcpy(state->xsave, cpu->xsave, sizeof state->xsave);
+    fpu_export(cpu, state->xsave, sizeof state->xsave);
     state->activity = cpu->activity;
     state->interrupt_shadow = cpu->interrupt_shadow;
     state->nmi_masked = cpu->nmi_masked;
@@ -94,14 +94,6 @@ static uint8_t level_of(const CpuState *state)
         return 0;
     }
     return state->rflags & FLAG_VM ? 3 : (state->segment[SEG_SS].attributes & ATTR_DPL) >> ATTR_DPL_SHIFT;
-}
-
-/* What a CPU can never be in would make the host's own instructions refuse later. */
-static void clean_xsave(SoftCpu *cpu)
-{
-    uint32_t mxcsr = image_u32(cpu, IMAGE_MXCSR);
-
-    image_set_u32(cpu, IMAGE_MXCSR, mxcsr & MXCSR_WRITABLE);
 }
 
 void soft_state_set(SoftCpu *cpu, const CpuState *state)
@@ -130,8 +122,7 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
     memcpy(cpu->mtrr_base, state->mtrr_base, sizeof cpu->mtrr_base);
     memcpy(cpu->mtrr_mask, state->mtrr_mask, sizeof cpu->mtrr_mask);
     cpu->spec_ctrl = state->spec_ctrl;
-    memcpy(cpu->xsave, state->xsave, sizeof cpu->xsave);
-    clean_xsave(cpu);
+    fpu_import(cpu, state->xsave, sizeof state->xsave);
     cpu->activity = state->activity <= CPU_SHUTDOWN ? state->activity : CPU_SHUTDOWN;
     cpu->interrupt_shadow = state->interrupt_shadow;
     cpu->nmi_masked = state->nmi_masked;

@@ -183,6 +183,7 @@ static void cmpxchg16b(SoftCpu *cpu, const Insn *insn)
     if (host) {
         equal = compare_16_bytes(host, old, cpu->gpr[GPR_RBX], cpu->gpr[GPR_RCX]);
     } else {
+        mmu_probe(cpu, insn, linear, 16, true);
         uint64_t now[2] = { mmu_load_slow(cpu, insn, linear, 8), mmu_load_slow(cpu, insn, linear + 8, 8) };
 
         equal = now[0] == old[0] && now[1] == old[1];

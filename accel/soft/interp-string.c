@@ -74,7 +74,7 @@ static uint64_t piece(const SoftCpu *cpu, const Insn *insn, uint64_t bytes)
 {
     uint64_t elements = bytes / insn->size;
 
-    if (goes_down(cpu) || cpu->sys.stepping) {
+    if (goes_down(cpu) || cpu->sys.stepping || mmu_alignment_checked(cpu)) {
         return MIN(elements, 1);
     }
     return MIN(elements, count_left(cpu, insn));

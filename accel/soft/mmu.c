@@ -308,9 +308,6 @@ void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, b
         return NULL;
     }
     if (is_checked(cpu)) {
-        if (mmu_alignment_checked(cpu)) {
-            return NULL;                   /* the caller's size may be many elements: each is looked at by itself */
-        }
         check_access(cpu, insn, linear, size, write);
     }
     lookup(cpu, insn, linear, cpu->sys.tlb_mode, write, &page);

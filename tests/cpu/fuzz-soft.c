@@ -32,6 +32,7 @@ static struct {
 static const uint64_t gdt[16] = {
     [1] = 0x00cf9b000000ffff, [2] = 0x00af9b000000ffff, [3] = 0x00cf93000000ffff,
     [4] = 0x00cffb000000ffff, [5] = 0x00cff3000000ffff, [6] = 0x00affb000000ffff,
+    [15] = 0x0000f50000000000,             /* its limit is the number of the processor */
 };
 
 static uint64_t ldt_descriptor(const FuzzSegment *segment)
