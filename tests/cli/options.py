@@ -189,10 +189,20 @@ def _():
 def _():
     topics = [["-h"], ["-help"], ["--help"], ["-version"], ["-M", "help"], ["-machine", "pc,help"], ["-accel", "help"], ["-cpu", "help"], ["-device", "help"],
               ["-device", "isa-debug-exit,help"], ["-chardev", "help"], ["-chardev", "socket,help"], ["-d", "help"], ["-trace", "help"], ["-L", "help"], ["-smp", "help"],
-              ["-drive", "help"], ["help"], ["help", "options"], ["help", "devices"], ["help", "machines"], ["help", "chardevs"], ["help", "cpus"], ["help", "boot"]]
+              ["-drive", "help"], ["help"], ["help", "options"], ["help", "devices"], ["help", "machines"], ["help", "chardevs"], ["help", "cpus"], ["help", "boot"], ["help", "manual"],
+              ["-name", "help"], ["-fw_cfg", "help"], ["-global", "help"], ["-accel", "kvm,help"], ["-vga", "help"], ["-display", "help"]]
     for args in topics:
         ran = roost(*args)
         check(ran.status == 0 and ran.out and not ran.err, ran)
+
+
+@case("lists that scripts read keep QEMU's form")
+def _():
+    check(roost("-accel", "help").out.splitlines()[1:] == ["tcg", "kvm"], roost("-accel", "help"))
+    check("\nx86 qemu64 " in roost("-cpu", "help").out, roost("-cpu", "help"))
+    check('\nname "isa-debug-exit", bus ISA, desc "' in roost("-device", "help").out, roost("-device", "help"))
+    ran = roost("-device", "isa-debug-exit,help")
+    check(ran.out.startswith("isa-debug-exit options:\n  iobase=<uint32>        - ") and "(default: 1281)\n" in ran.out, ran)
 
 
 @case("the help lists every option")
