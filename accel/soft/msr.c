@@ -169,7 +169,7 @@ static bool amd_read(uint32_t index, uint64_t *value)
     switch (index) {
     case 0xc0010015: *value = 1 << 24; return true;            /* HWCR */
     case 0xc0011029: *value = 1 << 1; return true;             /* DE_CFG */
-    case 0xc0010010: case 0xc001001f: case 0xc0011023: case 0xc001100d: *value = 0; return true;
+    case 0xc0010010: case 0xc001001f: case 0xc0010055: case 0xc0011020: case 0xc0011023: case 0xc001100d: *value = 0; return true;
     default: return false;
     }
 }

@@ -198,7 +198,8 @@ const OptabRow optab_vector[] = {
     OTHER(N, 0xae, EXT(5), MOD_REGISTER, "lfence", OP_FENCE, SSE2, 0), OTHER(N, 0xae, EXT(6), MOD_REGISTER, "mfence", OP_FENCE, SSE2, 0),
     OTHER(N, 0xae, EXT(7), MOD_REGISTER, "sfence", OP_FENCE, SSE, 0),
     OTHER(N, 0xae, EXT(7), MOD_MEMORY, "clflush", OP_CLFLUSH, CLFLUSH, 0), OTHER(P66, 0xae, EXT(7), MOD_MEMORY, "clflushopt", OP_CLFLUSH, CLFLUSHOPT, 0),
-    { .name = "prefetch", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x0d, .mod = MOD_MEMORY, .feature = FEATURE_3DNOWPREFETCH, .vector = VECTOR_UNCHECKED },
+    /* whatever its CPUID bit says: every processor with long mode has it, and Linux takes it for granted on AMD */
+    { .name = "prefetch", .op = OP_PREFETCH, .form = FORM_VEC, .map = MAP_0F, .opcode = 0x0d, .mod = MOD_MEMORY, .vector = VECTOR_UNCHECKED },
 
     /* x87 with a memory operand */
 #define X87M(opcode_, extension_, name_, op_, size_)                                                               \
