@@ -115,6 +115,15 @@ void piix4_pm_raise_gpe(Device *device, unsigned event)
     }
 }
 
+void piix4_pm_sleep_states(const Device *device, bool *s3, bool *s4, uint8_t *s4_type)
+{
+    const Piix4Pm *pm = (const Piix4Pm *)device;
+
+    *s3 = !pm->disable_s3;
+    *s4 = !pm->disable_s4;
+    *s4_type = pm->s4_value;
+}
+
 static void pm_sleep(Piix4Pm *pm)
 {
     Machine *machine = pm->pci.device.machine;

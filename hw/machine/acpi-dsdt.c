@@ -319,7 +319,7 @@ void dsdt_write(Aml *aml, const AcpiConfig *config)
         write_sleep_state(aml, "\\_S3", 1);
     }
     if (config->s4) {
-        write_sleep_state(aml, "\\_S4", 2);
+        write_sleep_state(aml, "\\_S4", config->s4_type);
     }
     write_sleep_state(aml, "\\_S5", 0);
     aml_begin_scope(aml, "\\_GPE");

@@ -18,6 +18,7 @@ typedef struct AcpiConfig {
     uint16_t pm_base;                      /* 600h */
     uint16_t gpe_base;                     /* AFE0h, 4 bytes */
     bool hpet, s3, s4;
+    uint8_t s4_type;                       /* sleep type that PM1_CNT takes for S4 */
     unsigned serial_ports;                 /* bits 0-3: COM1 to COM4 are there */
     bool keyboard, pvpanic;
     uint16_t pvpanic_port;

@@ -90,12 +90,13 @@ static bool option_is_on(const Machine *machine, const char *key, bool preset)
 
 static void build_acpi(PcFirmware *firmware, const PcLayout *layout, AcpiTables *tables)
 {
-    const AcpiConfig config = {
+    AcpiConfig config = {
         .apic_ids = layout->apic_ids, .cpu_count = layout->cpus, .pci_window_start = firmware->window_start,
-        .sci_irq = PIIX4_SCI_IRQ, .pm_base = PM_BASE, .gpe_base = PIIX4_GPE0_BASE, .hpet = layout->hpet, .s3 = true, .s4 = true,
+        .sci_irq = PIIX4_SCI_IRQ, .pm_base = PM_BASE, .gpe_base = PIIX4_GPE0_BASE, .hpet = layout->hpet,
         .serial_ports = layout->serial_ports, .keyboard = true,
     };
 
+    piix4_pm_sleep_states(layout->pm, &config.s3, &config.s4, &config.s4_type);
     acpi_build(&config, tables);
 }
 

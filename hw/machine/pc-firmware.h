@@ -24,6 +24,7 @@ typedef struct PcLayout {
     const uint32_t *apic_ids;
     unsigned cpus, max_cpus, serial_ports;
     bool hpet, acpi;
+    const Device *pm;
 } PcLayout;
 
 /* Everything is read and checked here; false and *err on a bad file. */

@@ -316,7 +316,7 @@ static bool make_firmware(PcBoard *pc, GError **err)
         .pci_memory = i440fx_pci_memory(pc->pcihost), .pci_bus = pc->pci, .fw_cfg = pc->fw_cfg,
         .below_4g = i440fx_ram_below_4g(pc->pcihost), .above_4g = i440fx_ram_above_4g(pc->pcihost),
         .apic_ids = pc->apic_ids, .cpus = pc->cpus, .max_cpus = pc->max_cpus, .serial_ports = pc->serial_ports,
-        .hpet = pc->hpet != NULL, .acpi = pc->has_acpi,
+        .hpet = pc->hpet != NULL, .acpi = pc->has_acpi, .pm = pc->pm,
     };
 
     return pc_firmware_build(&pc->firmware, pc->machine, &layout, err);

@@ -18,7 +18,7 @@ static void config_init(AcpiConfig *config, uint32_t *apic_ids, unsigned cpus)
     }
     *config = (AcpiConfig){
         .apic_ids = apic_ids, .cpu_count = cpus, .pci_window_start = 0xc0000000, .sci_irq = 9, .pm_base = 0x600, .gpe_base = 0xafe0,
-        .hpet = true, .s3 = true, .s4 = true, .serial_ports = 1, .keyboard = true,
+        .hpet = true, .s3 = true, .s4 = true, .s4_type = 2, .serial_ports = 1, .keyboard = true,
     };
 }
 
