@@ -5,7 +5,8 @@
  * Models   the interface that SeaBIOS, OVMF and Linux's qemu_fw_cfg know: ports 510h (selector, 16 bits), 511h (data, 8 bits),
  *          514h (DMA address, 64 bits big endian, the low half starts the transfer); identity "QEMU", features
  *          traditional and DMA
- * Omits    writable items (there are none): a DMA write answers with the error bit
+ * Omits    writable items (there are none): a DMA write answers with the error bit; so does a read of more than 1 MiB beyond
+ *          the item's end
  * Layout   DMA descriptor: be32 control (key << 16 | select 8, skip 4, read 2, write 10h; error 1), be32 length, be64 address
  * Threads  any vCPU thread, machine lock held
  * Tests    tests/dev/fw_cfg.c
@@ -24,7 +25,7 @@
 
 enum { PORT = 0x510, PORTS = 12, NAME_LENGTH = 56, DIRECTORY_ENTRY = 64, KEYS = FW_CFG_FILE_FIRST + FW_CFG_FILE_SLOTS };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 0x10 };
-enum { USER_FILE_LIMIT = 64 << 20 };
+enum { USER_FILE_LIMIT = 64 << 20, FILL_MOST = 1 << 20 };
 static const char dma_signature[8] = { 'Q', 'E', 'M', 'U', ' ', 'C', 'F', 'G' };
 
 typedef struct File {
@@ -214,7 +215,8 @@ static uint8_t read_byte(FwCfg *fw_cfg)
     return remaining(fw_cfg, item) ? item->data[fw_cfg->offset++] : 0;
 }
 
-/* Copies what the item has and fills the rest with zeros; nothing is allocated for the length that the guest named. */
+/* Copies what the item has and fills the rest with zeros; nothing is allocated for the length that the guest named. The
+ * machine lock is held meanwhile, so that a fill has a limit: without it a guest could ask for 4 GiB of zeros, again and again. */
 static bool transfer(FwCfg *fw_cfg, uint64_t address, uint32_t length)
 {
     static const uint8_t zeros[4096];
@@ -222,7 +224,7 @@ static bool transfer(FwCfg *fw_cfg, uint64_t address, uint32_t length)
     uint32_t have = MIN(remaining(fw_cfg, item), length);
     AddressSpace *memory = fw_cfg->device.machine->memory;
 
-    if (have && !dma_write(memory, address, item->data + fw_cfg->offset, have)) {
+    if (length - have > FILL_MOST || (have && !dma_write(memory, address, item->data + fw_cfg->offset, have))) {
         return false;
     }
     fw_cfg->offset += have;

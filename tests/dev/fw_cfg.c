@@ -210,6 +210,19 @@ static void dma_bad_places(Rig *rig)
     check_eq(rig_load(rig, BUFFER, 1), 'a');
 }
 
+static void dma_fills_so_much(Rig *rig)
+{
+    enum { MOST = 1 << 20, HIGH = 2 << 20 };      /* above what lies below 1 MiB */
+    uint32_t size, key = key_of(rig, "opt/test/letters", &size);
+
+    rig_store(rig, HIGH + MOST, 4, UINT32_MAX);
+    check_eq(run(rig, key << 16 | SELECT | READ, size + MOST + 1, HIGH), ERROR);
+    check_eq(rig_load(rig, HIGH + MOST, 4), UINT32_MAX);
+    check_eq(run(rig, key << 16 | SELECT | READ, size + MOST, HIGH), 0);
+    check_eq(rig_load(rig, HIGH, 1), 'a');
+    check_eq(rig_load(rig, HIGH + MOST, 4), 0);
+}
+
 static void odd_accesses(Rig *rig)
 {
     for (unsigned port = SELECTOR; port < SELECTOR + 12; port++) {
@@ -305,6 +318,7 @@ const Test fw_cfg_tests[] = {
     { "the directory of files", directory, ON_PC },
     { "DMA reads and skips", dma_reads, ON_PC },
     { "DMA at bad places", dma_bad_places, ON_PC },
+    { "DMA fills with zeros up to a limit", dma_fills_so_much, ON_PC },
     { "accesses of every width at every port", odd_accesses, ON_PC },
     { "a kernel behind a BIOS", kernel_by_option_rom, .board = "pc", .runs = FRESH, .settings = kernel },
     { "adding files", adding, .board = "pc", .runs = FRESH, .settings = files },
