@@ -9,6 +9,7 @@
  * operand and pushes or pops), else #GP(0): such an address misses every entry, so address.h need not look.
  */
 #pragma once
+#include "accel/soft/kept.h"
 #include "accel/soft/state.h"
 #include "accel/x86/bits.h"
 #include <string.h>
@@ -62,21 +63,21 @@ static inline bool mmu_alignment_checked(const SoftCpu *cpu)
 #define MMU_ACCESS(bits)                                                                                           \
     static inline uint##bits##_t mmu_load##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear)                   \
     {                                                                                                              \
-        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                              \
+        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                                       \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->read, 1)) {                    \
             uint##bits##_t value;                                                                                  \
             memcpy(&value, (const void *)(linear + (uint64_t)entry->delta), sizeof value);                         \
             return value;                                                                                          \
         }                                                                                                          \
-        return (uint##bits##_t)mmu_load_slow(cpu, insn, linear, bits / 8);                                         \
+        return (uint##bits##_t)mmu_load_kept(cpu, insn, linear, bits / 8);                                         \
     }                                                                                                              \
     static inline void mmu_store##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear, uint##bits##_t value)      \
     {                                                                                                              \
-        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                              \
+        const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                                       \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->write, 1)) {                   \
             memcpy((void *)(linear + (uint64_t)entry->delta), &value, sizeof value);                               \
         } else {                                                                                                   \
-            mmu_store_slow(cpu, insn, linear, bits / 8, value);                                                    \
+            mmu_store_kept(cpu, insn, linear, bits / 8, value);                                                    \
         }                                                                                                          \
     }
 MMU_ACCESS(8) MMU_ACCESS(16) MMU_ACCESS(32) MMU_ACCESS(64)

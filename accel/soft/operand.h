@@ -120,8 +120,8 @@ SOFT_INLINE uint64_t modify_begin(SoftCpu *cpu, const Insn *insn, At at, unsigne
     if (__builtin_expect(modify->host != NULL, 1)) {
         return host_load(modify->host, bits);
     }
-    mmu_probe(cpu, insn, modify->linear, bits / 8, true);
-    return mmu_load_slow(cpu, insn, modify->linear, bits / 8);
+    mmu_probe_kept(cpu, insn, modify->linear, bits / 8, true);
+    return mmu_load_kept(cpu, insn, modify->linear, bits / 8);
 }
 
 SOFT_INLINE void modify_end(SoftCpu *cpu, const Insn *insn, At at, unsigned bits, const Modify *modify, uint64_t value)
@@ -131,7 +131,7 @@ SOFT_INLINE void modify_end(SoftCpu *cpu, const Insn *insn, At at, unsigned bits
     } else if (__builtin_expect(modify->host != NULL, 1)) {
         host_store(modify->host, bits, value);
     } else {
-        mmu_store_slow(cpu, insn, modify->linear, bits / 8, value);
+        mmu_store_kept(cpu, insn, modify->linear, bits / 8, value);
     }
 }
 
