@@ -279,10 +279,30 @@ static void code_written(RamBlock *ram, uint64_t offset, uint64_t length)
     g_mutex_unlock(&cache.lock);
 }
 
+/* The instructions that may hold the address of another block: the last one, and the closing one behind it. */
+static void forget_dropped(Block *block)
+{
+    if (block->linked) {
+        for (unsigned i = block->count - 1u; i <= block->count; i++) {
+            const Block *target = block->insns[i].stub;
+
+            if (target && target->dropped) {
+                block->insns[i].stub = NULL;
+            }
+        }
+    }
+}
+
 static void free_garbage(void)
 {
     for (SoftCpu *cpu = cache.cpus; cpu; cpu = cpu->next_cpu) {
         memset(cpu->jumps, 0, sizeof cpu->jumps);
+        cpu->link = NULL;
+    }
+    for (unsigned slot = 0; cache.garbage && slot < G_N_ELEMENTS(cache.hash); slot++) {
+        for (Block *block = cache.hash[slot]; block; block = block->hash_next) {
+            forget_dropped(block);
+        }
     }
     while (cache.garbage) {
         Block *block = cache.garbage;
@@ -551,6 +571,12 @@ static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t 
         block->copy = g_malloc(block->length);
         copy_bytes(block, block->copy);
     }
+    InsnRun *linked = build.copies || mode & KEY_SINGLE || log_enabled(LOG_EXEC | LOG_CPU) || !build.closed || build.second_host
+                          ? NULL : branch_bind_linked(cpu, &block->insns[block->count - 1], build.offset);
+    if (linked) {
+        block->insns[block->count - 1].run = linked;
+        block->linked = true;
+    }
     Block **slot = &cache.hash[hash_slot(key, mode)];
     block->hash_next = *slot;
     *slot = block;
@@ -629,6 +655,18 @@ static bool still_good(SoftCpu *cpu, const Block *block, uint64_t linear)
     return block->length <= bytes_below_limit(cpu);
 }
 
+/* The branch that led here may remember it. */
+static void link_to(SoftCpu *cpu, Block *block)
+{
+    const Block *from = cpu->link_block;
+
+    if (cpu->link_rip == cpu->rip && !from->dropped && from->mode == block->mode && from->key / PAGE_BYTES == block->key / PAGE_BYTES && !block->copy &&
+        !block->second_host) {
+        cpu->link->stub = block;
+    }
+    cpu->link = NULL;
+}
+
 Block *block_get(SoftCpu *cpu, bool single)
 {
     uint64_t linear = code_linear(cpu), physical;
@@ -651,6 +689,9 @@ Block *block_get(SoftCpu *cpu, bool single)
     if (!block && (block = make(cpu, linear, host, mode)) == NULL) {
         forget_all();                      /* the host has no memory: start over with what we had */
         return make_temporary(cpu, physical + (linear & PAGE_MASK));
+    }
+    if (cpu->link) {
+        link_to(cpu, block);
     }
     if (!single && !block->copy && cpu->stamp != STAMP_NONE) {
         bool global = !block->second_host && tlb_fetch_entry(cpu, cpu->cpl == 3, linear)->global;

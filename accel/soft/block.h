@@ -29,6 +29,7 @@ struct Block {
     const uint8_t *second_host;            /* page[1]'s, compared at every look-up: linear neighbours need not stay neighbours */
     uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not watched (block.c) */
     bool dropped;
+    bool linked;                           /* its last instructions may hold addresses of blocks */
     _Alignas(64) Insn insns[];
 };
 
@@ -38,25 +39,48 @@ static inline unsigned jump_slot(uint64_t rip)
     return (unsigned)(rip ^ rip >> JUMP_BITS) & (JUMP_ENTRIES - 1);
 }
 
+/* Enters a block, unless something wants the run loop. */
+static inline __attribute__((always_inline)) void soft_enter(SoftCpu *cpu, Block *block, uint64_t rip)
+{
+    if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask) && (cpu->budget -= block->count) >= 0, 1)) {
+        cpu->block = block;
+        cpu->block_rip = rip;
+        block->insns[0].run(cpu, block->insns);
+    } else {
+        cpu->rip = rip;
+    }
+}
+
+/* The end of a branch inside its page. The page is executed from here, so it is still where it was: nothing to look up once holder->stub
+ * knows the block. A dropped block leaves for the run loop by itself; its address is forgotten before its memory is. */
+static inline __attribute__((always_inline)) void soft_link(SoftCpu *cpu, const Insn *holder, uint64_t rip)
+{
+#if SOFT_THREADED
+    if (__builtin_expect(holder->stub != NULL, 1)) {
+        soft_enter(cpu, (Block *)holder->stub, rip);
+        return;
+    }
+    cpu->link = (Insn *)holder;
+    cpu->link_block = cpu->block;
+    cpu->link_rip = rip;
+#else
+    (void)holder;
+#endif
+    cpu->rip = rip;
+}
+
 /* The end of a branch handler: goes on at rip, in the next block when that is known, else by way of the run loop. */
 static inline __attribute__((always_inline)) void soft_goto(SoftCpu *cpu, uint64_t rip)
 {
-    cpu->rip = rip;
 #if SOFT_THREADED
-    if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask), 1)) {
-        const JumpEntry *entry = &cpu->jumps[jump_slot(rip)];
+    const JumpEntry *entry = &cpu->jumps[jump_slot(rip)];
 
-        if (__builtin_expect(entry->rip == rip && (entry->stamp == cpu->stamp || entry->stamp == cpu->stamp_local), 1)) {
-            Block *block = entry->block;
-
-            if (__builtin_expect((cpu->budget -= block->count) >= 0, 1)) {
-                cpu->block = block;
-                cpu->block_rip = rip;
-                block->insns[0].run(cpu, block->insns);
-            }
-        }
+    if (__builtin_expect(entry->rip == rip && (entry->stamp == cpu->stamp || entry->stamp == cpu->stamp_local), 1)) {
+        soft_enter(cpu, entry->block, rip);
+        return;
     }
 #endif
+    cpu->rip = rip;
 }
 
 /* mmu.c, when it fills an entry: no write tag for such a page (the one around offset). */

@@ -43,6 +43,8 @@ InsnRun *shift_bind(const Insn *insn);
 InsnRun *stack_bind(const SoftCpu *cpu, const Insn *insn);
 InsnRun *integer_bind(Insn *insn);        /* may swap the operands of reg,reg */
 InsnRun *branch_bind(const SoftCpu *cpu, Insn *insn);
+/* For the last instruction of a block, offset in its page: NULL, or the function for a direct branch that stays in the page (uses .stub). */
+InsnRun *branch_bind_linked(const SoftCpu *cpu, const Insn *insn, unsigned offset);
 
 /* Continues at rip (already cut to the operand size and checked against the limit of CS where there is one). */
 static inline void soft_jump(SoftCpu *cpu, uint64_t rip) { cpu->rip = rip; }

@@ -29,6 +29,20 @@ SOFT_INLINE uint64_t direct_target(const SoftCpu *cpu, const Insn *insn) { retur
 JCC_64(0) JCC_64(1) JCC_64(2) JCC_64(3) JCC_64(4) JCC_64(5) JCC_64(6) JCC_64(7)
 JCC_64(8) JCC_64(9) JCC_64(10) JCC_64(11) JCC_64(12) JCC_64(13) JCC_64(14) JCC_64(15)
 
+#define JCC_LINKED(n)                                                                                \
+    BRANCH(jcc_linked_##n)                                                                           \
+    {                                                                                                \
+        if (flags_condition(cpu, n)) {                                                               \
+            soft_link(cpu, insn, direct_target(cpu, insn));                                          \
+        } else {                                                                                     \
+            soft_link(cpu, insn + 1, insn_next_rip(cpu, insn));                                      \
+        }                                                                                            \
+    }
+JCC_LINKED(0) JCC_LINKED(1) JCC_LINKED(2) JCC_LINKED(3) JCC_LINKED(4) JCC_LINKED(5) JCC_LINKED(6) JCC_LINKED(7)
+JCC_LINKED(8) JCC_LINKED(9) JCC_LINKED(10) JCC_LINKED(11) JCC_LINKED(12) JCC_LINKED(13) JCC_LINKED(14) JCC_LINKED(15)
+
+BRANCH(jmp_linked) { soft_link(cpu, insn, direct_target(cpu, insn)); }
+
 BRANCH(jmp_64) { soft_goto(cpu, direct_target(cpu, insn)); }
 
 SOFT_INLINE bool is_canonical(uint64_t address) { return (uint64_t)((int64_t)(address << 16) >> 16) == address; }
@@ -203,6 +217,20 @@ BRANCH(loop)
 }
 
 BRANCH(jcxz) { soft_goto(cpu, counter(cpu, insn) ? next_rip(cpu, insn) : relative_target(cpu, insn)); }
+
+InsnRun *branch_bind_linked(const SoftCpu *cpu, const Insn *insn, unsigned offset)
+{
+    static InsnRun *const conditions[] = {
+        jcc_linked_0, jcc_linked_1, jcc_linked_2, jcc_linked_3, jcc_linked_4, jcc_linked_5, jcc_linked_6, jcc_linked_7,
+        jcc_linked_8, jcc_linked_9, jcc_linked_10, jcc_linked_11, jcc_linked_12, jcc_linked_13, jcc_linked_14, jcc_linked_15 };
+    enum { PAGE_BYTES = 4096 };
+
+    if (cpu->code_size != 8 || insn->size != 8 || insn->form != FORM_J || (insn->op != OP_JCC && insn->op != OP_JMP) ||
+        offset + insn->imm >= PAGE_BYTES || offset + insn->start + insn->length >= PAGE_BYTES) {       /* .imm counts from the block's start */
+        return NULL;
+    }
+    return insn->op == OP_JCC ? conditions[insn->opcode & 15] : jmp_linked;
+}
 
 /* ---- choosing -------------------------------------------------------------------------------------------------------------------- */
 

@@ -251,6 +251,7 @@ RunStop soft_loop_fast(SoftCpu *cpu)
     RunStop stop;
 
     block_settle();
+    take_requests(cpu, requests(cpu) & (REQUEST_EXIT | REQUEST_CODE));
     cpu->budget = INT32_MAX;
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
         stop = RUN_RAISED;

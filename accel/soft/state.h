@@ -102,6 +102,9 @@ struct SoftCpu {
     Block *block;                          /* running now; NULL: left by its own stores (block.c) */
     uint64_t stamp, stamp_local;           /* of the jump cache, by tlb_stamp(): for code in global pages (or of CPL 3), for other code */
     JumpEntry jumps[JUMP_ENTRIES];
+    Insn *link;                            /* a branch that asks for the address of the block at link_rip (block.h: soft_link()) */
+    Block *link_block;                     /* the block it stands in */
+    uint64_t link_rip;
     SoftCpu *next_cpu;                     /* list of all contexts of the block cache */
 };
 
