@@ -54,6 +54,7 @@ static void record(SoftCpu *cpu, uint32_t hits)
 bool debug_before(SoftCpu *cpu)
 {
     uint64_t linear = cpu->segment[SEG_CS].base + cpu->rip;
+    bool after_ss = cpu->interrupt_shadow && cpu->sys.shadow_of_ss;
     uint32_t hits = 0;
 
     if (cpu->code_size != 8) {
@@ -62,8 +63,8 @@ bool debug_before(SoftCpu *cpu)
     cpu->sys.step_armed = cpu->rflags & FLAG_TF;
     cpu->sys.resume_flag_kept = false;
     cpu->sys.shadow_of_ss = false;
-    if (cpu->rflags & FLAG_RF || !(cpu->dr7 & DR7_ENABLES)) {
-        return false;
+    if (after_ss || cpu->rflags & FLAG_RF || !(cpu->dr7 & DR7_ENABLES)) {
+        return false;                      /* SDM volume 3, 6.8.3: after MOV SS as if RF were set */
     }
     for (unsigned i = 0; i < 4; i++) {
         if (is_enabled(cpu, i) && kind_of(cpu, i) == KIND_EXECUTE && cpu->dr[i] == linear) {

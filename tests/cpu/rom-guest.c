@@ -4,10 +4,11 @@
  *
  * The recorded texts are what this CPU prints, read line by line against what the same images print elsewhere:
  *
- * rom.c (32 bits)  QEMU 7.2's TCG: 320 of 363 lines are equal. In the others the manual was followed: a call gate to a conforming
+ * rom.c (32 bits)  QEMU 7.2's TCG: 324 of 372 lines are equal. In the others the manual was followed: a call gate to a conforming
  *                  segment keeps the level, a gate's target that is not present is #NP also for a jump, an SS that is not
  *                  present in a return is #SS, faults push RF, a reserved bit's error code has P too; and accessed bits are left
- *                  alone by a walk that faults, where processors differ.
+ *                  alone by a walk that faults, where processors differ. TCG knows neither F1h nor DR7's general
+ *                  detection, and stops at a breakpoint right after MOV SS.
  * rom64.c          KVM (on a host that emulates level 0 and runs level 3 itself): segment loads, far jumps and calls, null selectors,
  *                  all 4-level page walks, CR3, EFER, FS, GS, LSTAR equal. It does not refuse upper bits of CR0 and CR4, nor a bad PAT,
  *                  makes a double fault of a bad gate, and stops at returns to an outer level. TCG's error codes for

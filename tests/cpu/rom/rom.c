@@ -754,6 +754,103 @@ static void ports(void)
     old_task();
 }
 
+/* ---- debug registers and the trap flag ---- */
+
+extern u8 debug_start[], debug_end[];
+static u32 debug_offset, debug_size;
+static volatile u32 watched[4] __attribute__((aligned(16)));
+
+/* Eight instructions of known lengths; entered by iret with the flags wanted. */
+__asm__(".globl debug_start, debug_end\n"
+        "debug_start:\n"
+        "   nop\n"                                     /* 0 */
+        "   mov %eax, (%ebx)\n"                        /* 1 */
+        "   mov 4(%ebx), %ecx\n"                       /* 3 */
+        "   push %eax\n"                               /* 6 */
+        "   pop %eax\n"                                /* 7 */
+        "   mov %ss, %edx\n"                           /* 8 */
+        "   mov %edx, %ss\n"                           /* 10 */
+        "   nop\n"                                     /* 12 */
+        "   movw %ax, 7(%ebx)\n"                       /* 13 */
+        "   .byte 0xf1\n"                              /* 17 */
+        "   nop\n"                                     /* 18 */
+        "debug_end: ud2\n");
+
+static u32 debug_flags;
+static void debug_enter(void)
+{
+    __asm__ volatile("push %0; push %%cs; push %1; iret" : : "r"(debug_flags), "r"(debug_start + debug_offset), "a"(0x1234), "b"(watched), "d"(0x10) : "memory");
+}
+
+static void debug_line(void)
+{
+    u32 dr6;
+
+    __asm__ volatile("mov %%dr6, %0" : "=r"(dr6));
+    hex(last.vector, 2);
+    put('@');
+    hex(last.eip - (u32)debug_start, 2);
+    put(' ');
+    hex(dr6 & 0xe00f, 4);
+    hex(last.eflags >> 16 & 1, 1);
+    hex(last.eflags >> 8 & 1, 1);
+    put(';');
+    __asm__ volatile("mov %0, %%dr6; mov %0, %%dr7" : : "r"(0));
+}
+
+static void read_dr(void)
+{
+    __asm__ volatile("mov %%dr0, %%eax; int $0x80" : : : "eax");
+}
+
+static void debug(void)
+{
+    static const u8 starts[] = { 0, 1, 3, 6, 7, 8, 10, 12, 13, 17, 18, 19 };
+
+    text("step ");
+    for (u32 i = 0; i < sizeof starts; i++) {
+        debug_offset = starts[i];
+        debug_flags = 0x102;
+        attempt(debug_enter);
+        debug_line();
+    }
+    debug_flags = 2;
+    debug_offset = 0;
+    text("\nexec ");
+    for (u32 i = 0; i < sizeof starts; i++) {
+        for (u32 resume = 0; resume < 2; resume++) {
+            debug_flags = 2 | resume << 16;
+            debug_offset = resume ? starts[i] : 0;
+            __asm__ volatile("mov %0, %%dr1; mov %1, %%dr7" : : "r"((u32)debug_start + starts[i]), "r"(4));
+            attempt(debug_enter);
+            debug_line();
+        }
+    }
+    debug_flags = 2;
+    debug_offset = 0;
+    for (u32 kind = 1; kind < 4; kind += 2) {
+        for (debug_size = 0; debug_size < 4; debug_size++) {
+            if (debug_size == 2) {
+                continue;
+            }
+            text("\ndata ");
+            hex(kind << 2 | debug_size, 1);
+            put(' ');
+            for (u32 at = 0; at < 12; at += debug_size == 3 ? 4 : debug_size + 1) {
+                __asm__ volatile("mov %0, %%dr2; mov %1, %%dr7" : : "r"((u32)watched + at), "r"(0x10 | kind << 24 | debug_size << 26));
+                attempt(debug_enter);
+                debug_line();
+            }
+        }
+    }
+    text("\ndetect ");
+    __asm__ volatile("mov %0, %%dr7" : : "r"(0x2000));
+    attempt(read_dr);
+    last.eip = (u32)debug_start;
+    debug_line();
+    put('\n');
+}
+
 void main(void)
 {
     level3_flags = 2;
@@ -769,6 +866,7 @@ void main(void)
     tasks();
     v86();
     ports();
+    debug();
     paging();
     text("end\n");
 }
