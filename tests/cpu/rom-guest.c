@@ -4,7 +4,7 @@
  *
  * The recorded texts are what this CPU prints, read line by line against what the same images print elsewhere:
  *
- * rom.c (32 bits)  QEMU 7.2's TCG: 324 of 372 lines are equal. In the others the manual was followed: a call gate to a conforming
+ * rom.c (32 bits)  QEMU 7.2's TCG: 322 of 372 lines are equal. In the others the manual was followed: a call gate to a conforming
  *                  segment keeps the level, a gate's target that is not present is #NP also for a jump, an SS that is not
  *                  present in a return is #SS, faults push RF, a reserved bit's error code has P too; and accessed bits are left
  *                  alone by a walk that faults, where processors differ. TCG knows neither F1h nor DR7's general
