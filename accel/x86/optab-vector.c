@@ -253,7 +253,6 @@ const OptabRow optab_vector[] = {
     X87R(0xde, 4, "fsubrp", OP_X87), X87R(0xde, 5, "fsubp", OP_X87), X87R(0xde, 6, "fdivrp", OP_X87), X87R(0xde, 7, "fdivp", OP_X87),
     X87R(0xdf, 0, "ffreep", OP_X87), X87R(0xdf, 1, "fxch", OP_X87), X87R(0xdf, 2, "fstp", OP_X87), X87R(0xdf, 3, "fstp", OP_X87),
     X87ONE(0xdf, 0xe0, "fnstsw", OP_FNSTSW_AX), X87R(0xdf, 5, "fucomip", OP_FCOMI), X87R(0xdf, 6, "fcomip", OP_FCOMI),
-    { .name = "fwait", .op = OP_FWAIT, .form = FORM_NONE, .map = MAP_ONE, .opcode = 0x9b, .feature = FEATURE_FPU },
 };
 
 const unsigned optab_vector_count = sizeof optab_vector / sizeof optab_vector[0];

@@ -142,6 +142,7 @@ void make_open(FuzzMode mode, uint64_t seed, const char *only)
 }
 
 unsigned make_rows(void) { return make.count; }
+unsigned make_row(unsigned i) { return make.rows[i]; }
 
 void make_pattern(FuzzBatch *batch, uint64_t first)
 {
@@ -496,6 +497,18 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
     uint64_t target = chance(8) ? any_integer() : make.mode == MODE_64 ? ARENA + below(PAGE) : below(PAGE);
     unsigned size = insn->size == 2 ? 2 : insn->size == 8 ? 8 : 4;
 
+    if ((row->form == FORM_OA || row->form == FORM_AO) && !chance(20)) {
+        uint64_t offset = place - segment_base(fuzz, insn->segment);
+        memcpy(fuzz->bytes + fuzz->length - insn->address_size, &offset, insn->address_size);
+    }
+    if (row->form == FORM_FAR && !chance(20)) {
+        uint16_t selector = any_selector(fuzz);
+        if ((selector & ~3) == (USER_CS64 & ~3)) {
+            selector = USER_CS32;
+        }
+        memcpy(fuzz->bytes + fuzz->length - 2, &selector, 2);
+        memcpy(fuzz->bytes + fuzz->length - 2 - size, &target, size);
+    }
     switch (row->op) {
     case OP_BT: case OP_BTS: case OP_BTR: case OP_BTC:
         if (row->form == FORM_EG && insn->memory && !chance(16) && insn->reg != insn->base && insn->reg != insn->index) {

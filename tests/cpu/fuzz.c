@@ -257,7 +257,12 @@ static void tell(const Options *options, const FuzzCase *fuzz, const GString *di
 
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
-typedef struct Totals { uint64_t cases, differences, raised; GHashTable *by_name; } Totals;
+enum { ROW_LIMIT = 4096 };
+typedef struct Totals {
+    uint64_t cases, differences, raised;
+    GHashTable *by_name;
+    uint32_t tried[ROW_LIMIT], completed[ROW_LIMIT];       /* by row of the decoder's table */
+} Totals;
 
 static const char *case_name(const FuzzCase *fuzz)
 {
@@ -265,6 +270,17 @@ static const char *case_name(const FuzzCase *fuzz)
     Insn insn;
 
     return decode(&insn, fuzz->bytes, fuzz->length, mode) == DECODE_OK ? insn_name(&insn) : "(invalid)";
+}
+
+static void count_row(const FuzzCase *fuzz, Totals *totals)
+{
+    DecodeMode mode = { .code_size = fuzz->mode == MODE_64 ? 8 : fuzz->mode == MODE_32 ? 4 : 2, .protected_mode = true };
+    Insn insn;
+
+    if (decode(&insn, fuzz->bytes, fuzz->length, mode) == DECODE_OK && insn.row < ROW_LIMIT) {
+        totals->tried[insn.row]++;
+        totals->completed[insn.row] += fuzz->native.vector < 0;
+    }
 }
 
 static void check_batch(const Options *options, FuzzBatch *batch, Totals *totals)
@@ -275,6 +291,7 @@ static void check_batch(const Options *options, FuzzBatch *batch, Totals *totals
         GString *differences = compare(fuzz);
 
         totals->cases++;
+        count_row(fuzz, totals);
         totals->raised += fuzz->native.vector >= 0;
         if (differences->len || options->single) {
             totals->differences += differences->len != 0;
@@ -336,6 +353,19 @@ static bool run_mode(const Options *options, FuzzMode mode, Totals *totals, doub
     return true;
 }
 
+/* What this run did not reach: rows that never came up, rows that only ever faulted (privileged ones must). */
+static void coverage(const Totals *totals)
+{
+    for (unsigned i = 0; i < make_rows(); i++) {
+        unsigned row = make_row(i);
+
+        if (row < ROW_LIMIT && totals->completed[row] == 0) {
+            fprintf(stdout, "# row %u %s (%02x): %s\n", row, optab_row(row)->name, optab_row(row)->opcode,
+                    totals->tried[row] ? "faulted every time" : "never came up");
+        }
+    }
+}
+
 static void summary(const Totals *totals)
 {
     GHashTableIter iter;
@@ -392,7 +422,8 @@ int main(int argc, char **argv)
         lacking = "the software CPU could not be made";
     }
     for (int mode = 0, number = 1; mode < MODES; mode++) {
-        Totals totals = { .by_name = g_hash_table_new(g_str_hash, g_str_equal) };
+        static Totals totals;
+        totals = (Totals){ .by_name = g_hash_table_new(g_str_hash, g_str_equal) };
         double seconds = 0;
         if (options.mode >= 0 && options.mode != mode) {
             continue;
@@ -404,6 +435,9 @@ int main(int argc, char **argv)
         bool ran = run_mode(&options, mode, &totals, &seconds);
         if (options.all || options.single) {
             summary(&totals);
+        }
+        if (options.all) {
+            coverage(&totals);
         }
         bool same = ran && totals.differences == 0;
         printf("# %s-bit: %" G_GUINT64_FORMAT " cases, %" G_GUINT64_FORMAT " raised, %" G_GUINT64_FORMAT " differ, %u rows, %.0f cases/s\n", mode_names[mode],

@@ -86,6 +86,7 @@ void soft_close(void);
 
 /* fuzz-make.c: cases from the decoder's table */
 void make_open(FuzzMode mode, uint64_t seed, const char *only);         /* only: a mnemonic, or NULL */
-unsigned make_rows(void);                  /* rows that this selection leaves */
+unsigned make_rows(void);                  /* rows that this selection leaves, */
+unsigned make_row(unsigned i);             /* and their numbers in the decoder's table */
 void make_pattern(FuzzBatch *batch, uint64_t first);
 void make_case(FuzzCase *fuzz, uint64_t number);
