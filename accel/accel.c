@@ -329,6 +329,11 @@ uint64_t cpu_tsc(const Cpu *cpu)
     return (uint64_t)((unsigned __int128)clock_now(CLOCK_GUEST) * cpu_tsc_khz(cpu) / 1000000);
 }
 
+bool cpu_has_feature(const Cpu *cpu, unsigned feature)
+{
+    return cpu->accel->ops->has_feature && cpu->accel->ops->has_feature(cpu, feature);
+}
+
 bool cpu_is_halted(Cpu *cpu)
 {
     return cpu->accel->ops->is_halted ? cpu->accel->ops->is_halted(cpu) : true;

@@ -80,6 +80,7 @@ bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err);
 uint64_t cpu_tsc_khz(const Cpu *cpu);                     /* guest TSC frequency */
 uint64_t cpu_tsc(const Cpu *cpu);                         /* guest TSC now; any thread (a userspace LAPIC's deadline timer) */
 bool cpu_is_halted(Cpu *cpu);
+bool cpu_has_feature(const Cpu *cpu, unsigned feature);   /* FEATURE_X of accel/x86/cpuid.h: what the guest's CPUID says */
 char *cpu_describe(Cpu *cpu);                             /* registers for "info registers" and error reports; caller frees */
 
 /* Host wakes for ports and memory (ioeventfd): an access of size bytes (0: any) with value (when match) signals fd without the machine lock. */

@@ -153,6 +153,37 @@ bool parse_bool(const char *text, bool *out)
     return false;
 }
 
+bool value_get_flag(const Value *object, const char *key, bool fallback)
+{
+    const Value *value = value_get(object, key);
+    bool on = fallback;
+
+    if (value_string(value)) {
+        parse_bool(value_string(value), &on);
+    } else {
+        value_to_bool(value, &on);
+    }
+    return on;
+}
+
+bool parse_uuid(const char *text, uint8_t out[16])
+{
+    bool groups = strlen(text) == 36;
+
+    memset(out, 0, 16);
+    for (unsigned at = 0; at < 32; at++, text++) {
+        if (groups && (at == 8 || at == 12 || at == 16 || at == 20) && *text++ != '-') {
+            return false;
+        }
+        int digit = g_ascii_xdigit_value(*text);
+        if (digit < 0) {
+            return false;
+        }
+        out[at / 2] = (uint8_t)(out[at / 2] << 4 | digit);
+    }
+    return !*text;
+}
+
 /* ---- defaults ---- */
 
 void fields_init(const Field *table, void *object)

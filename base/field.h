@@ -119,6 +119,10 @@ bool fields_set(const Field *table, void *object, const char *who, const Value *
 bool parse_uint(const char *text, uint64_t *out);                     /* decimal, 0x, 0 octal */
 bool parse_size(const char *text, uint64_t unit, uint64_t *out);      /* fractions and suffixes BkKmMgGtTpPeE; bare numbers times unit */
 bool parse_bool(const char *text, bool *out);                         /* on off yes no true false y n */
+/* A member that is a bool, or such a word; the fallback when it is missing or another word ("auto"). */
+bool value_get_flag(const Value *object, const char *key, bool fallback);
+/* 32 hexadecimal digits, in groups of 8-4-4-4-12 or in one, to bytes in the order of writing. */
+bool parse_uuid(const char *text, uint8_t out[16]);
 
 /* Saved state: a self-describing byte form. field_save appends to out; field_load returns false with a sentence for
  * anything short, long, of another layout, or beyond a limit. A variable array never allocates more than its limit. */

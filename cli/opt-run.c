@@ -51,14 +51,10 @@ bool opt_name(Config *config, const Option *option, const char *text, GError **e
 
 bool opt_uuid(Config *config, const Option *option, const char *text, GError **err)
 {
-    bool right = strlen(text) == 36;
+    uint8_t bytes[16];
 
     (void)option;
-    for (int i = 0; right && i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        right = dash ? text[i] == '-' : g_ascii_isxdigit(text[i]);
-    }
-    if (!right) {
+    if (strlen(text) != 36 || !parse_uuid(text, bytes)) {
         return fail(err, EINVAL, "a UUID is written as 12345678-1234-1234-1234-123456789abc");
     }
     value_set(config->tree, "uuid", value_new_string(text));

@@ -202,10 +202,10 @@ static void advise_memory(void *opaque, RamBlock *ram)
 {
     const Value *machine = value_get(opaque, "machine");
 
-    if (strcmp(value_get_string(machine, "mem-merge", "off"), "on") == 0) {
+    if (value_get_flag(machine, "mem-merge", false)) {
         madvise(ram->host, ram->size, MADV_MERGEABLE);
     }
-    if (strcmp(value_get_string(machine, "dump-guest-core", "on"), "off") == 0) {
+    if (!value_get_flag(machine, "dump-guest-core", true)) {
         madvise(ram->host, ram->size, MADV_DONTDUMP);
     }
 }

@@ -76,7 +76,7 @@ static bool apply_globals(Device *device, GError **err)
 
     for (size_t i = 0; i < value_length(globals); i++) {
         const Value *global = value_at(globals, i);
-        if (strcmp(value_get_string(global, "driver", ""), device->model->name) == 0 &&
+        if (device_model_find(value_get_string(global, "driver", "")) == device->model &&
             !device_set(device, value_get_string(global, "property", ""), value_get(global, "value"), err)) {
             return false;
         }
@@ -153,6 +153,18 @@ bool device_set(Device *device, const char *property, const Value *value, GError
     }
     g_autofree char *who = g_strdup_printf("device '%s'", device_name(device));
     return field_set(field, device, who, value, err);
+}
+
+uint64_t device_get_uint(const Device *device, const char *property, uint64_t fallback)
+{
+    const Field *field = property_find(device, property);
+    g_autoptr(Value) value = NULL;
+    uint64_t number = fallback;
+
+    if (field && field_get(field, (void *)device, &value, NULL)) {
+        value_to_uint(value, &number);
+    }
+    return number;
 }
 
 /* The board names wires and links itself: a wrong name is a mistake in this program, said loudly and survived. */

@@ -78,6 +78,8 @@ const char *bus_kind_name(BusKind kind);                   /* "PCI", "ISA", "Sys
 Device *device_new(Machine *machine, const DeviceModel *model, Bus *bus, const char *id, GError **err);
 /* From text or a typed value; wires and links by the functions below. */
 bool device_set(Device *device, const char *property, const Value *value, GError **err);
+/* What a property that is a number holds; the fallback where there is no such property. */
+uint64_t device_get_uint(const Device *device, const char *property, uint64_t fallback);
 void device_set_line(Device *device, const char *property, IrqLine line);
 void device_set_link(Device *device, const char *property, void *target);
 /* On failure the device is as before; *err names it. Names it under /machine/peripheral or /machine/unattached. */

@@ -137,7 +137,8 @@ Machine *machine_build(const Value *config, GError **err)
     }
     machine->board = board;
     region_begin();                        /* one view of memory when all is in place, not one for each device */
-    bool built = build_memory(machine, err) && build_accel(machine, err) && board->build(machine, err) && add_user_devices(machine, err);
+    bool built = build_memory(machine, err) && build_accel(machine, err) && board->build(machine, err) && add_user_devices(machine, err) &&
+                 (!machine->complete_board || machine->complete_board(machine, err));
     region_commit();
     if (!built) {
         machine_free(machine);
@@ -184,6 +185,17 @@ Bus *machine_find_bus(Machine *machine, BusKind kind, const char *name)
         Bus *bus = machine->buses->pdata[i];
         if (bus->kind == kind && (!name || strcmp(bus->name, name) == 0)) {
             return bus;
+        }
+    }
+    return NULL;
+}
+
+Device *machine_find_model(Machine *machine, const DeviceModel *model)
+{
+    for (guint i = 0; i < machine->devices->len; i++) {
+        Device *device = machine->devices->pdata[i];
+        if (device->model == model) {
+            return device;
         }
     }
     return NULL;

@@ -54,6 +54,7 @@ struct Machine {
     RunState state;
     bool no_reboot, no_shutdown;
     int exit_status;                       /* of the process: exit-status.h */
+    bool (*complete_board)(Machine *machine, GError **err);   /* after the user's devices: tables that tell of them; may be NULL */
     void (*after_reset)(Machine *machine); /* the board's last word: boot loaders place kernels again */
     Requests requests;                     /* asked for, not yet carried out: machine_handle_requests() */
     struct { void (*pressed)(void *opaque); void *opaque; } power_button;
@@ -72,6 +73,7 @@ Machine *machine_new_bare(const Value *config, GError **err);
 void machine_free(Machine *machine);
 Bus *machine_find_bus(Machine *machine, BusKind kind, const char *name);    /* name NULL: the first of its kind */
 Device *machine_find_device(Machine *machine, const char *id);
+Device *machine_find_model(Machine *machine, const DeviceModel *model);     /* the first of its kind; NULL when there is none */
 
 /* Life cycle. The requests may come from any thread with the machine lock held; they are carried out on the main loop. */
 void machine_start(Machine *machine);                     /* RUN_RUNNING; RESUME */

@@ -80,20 +80,12 @@ static void build_map(PcFirmware *firmware, const PcLayout *layout)
     map->rsdp = firmware->rsdp ? DIRECT_RSDP : 0;
 }
 
-static bool option_is_on(const Machine *machine, const char *key, bool preset)
-{
-    const char *text = value_get_string(value_get(machine->config, "machine"), key, NULL);
-    bool on = value_get_bool(value_get(machine->config, "machine"), key, preset);
-
-    return text ? strcmp(text, "off") != 0 : on;
-}
-
 static void build_acpi(PcFirmware *firmware, const PcLayout *layout, AcpiTables *tables)
 {
     AcpiConfig config = {
         .apic_ids = layout->apic_ids, .cpu_count = layout->cpus, .pci_window_start = firmware->window_start,
         .sci_irq = PIIX4_SCI_IRQ, .pm_base = PM_BASE, .gpe_base = PIIX4_GPE0_BASE, .hpet = layout->hpet,
-        .serial_ports = layout->serial_ports, .keyboard = true,
+        .serial_ports = layout->serial_ports, .keyboard = true, .pvpanic = layout->pvpanic_port != 0, .pvpanic_port = layout->pvpanic_port,
     };
 
     piix4_pm_sleep_states(layout->pm, &config.s3, &config.s4, &config.s4_type);
@@ -148,14 +140,9 @@ static bool add_e820(FwCfg *fw_cfg, const PcLayout *layout, GError **err)
 static void add_uuid(FwCfg *fw_cfg, const char *text)
 {
     uint8_t uuid[16] = { 0 };
-    unsigned at = 0;
 
-    for (; text && *text && at < 32; text++) {
-        int digit = g_ascii_xdigit_value(*text);
-        if (digit >= 0) {
-            uuid[at / 2] = (uint8_t)(uuid[at / 2] << 4 | digit);
-            at++;
-        }
+    if (text) {
+        parse_uuid(text, uuid);
     }
     fw_cfg_add(fw_cfg, FW_CFG_UUID, uuid, sizeof uuid);
 }
@@ -164,13 +151,11 @@ static void add_uuid(FwCfg *fw_cfg, const char *text)
 static bool add_boot_settings(FwCfg *fw_cfg, const Machine *machine, GError **err)
 {
     const Value *boot = value_get(machine->config, "boot");
-    const char *menu = value_get_string(boot, "menu", NULL);
-    bool menu_on = menu ? strcmp(menu, "on") == 0 : value_get_bool(boot, "menu", false);
     uint64_t splash_time = value_get_uint(boot, "splash-time", UINT64_MAX);
     uint64_t reboot_timeout = value_get_uint(boot, "reboot-timeout", UINT64_MAX);
     uint8_t number[4];
 
-    fw_cfg_add_u16(fw_cfg, FW_CFG_BOOT_MENU, menu_on);
+    fw_cfg_add_u16(fw_cfg, FW_CFG_BOOT_MENU, value_get_flag(boot, "menu", false));
     if (splash_time <= UINT16_MAX) {
         store_le16(number, (uint16_t)splash_time);
         if (!fw_cfg_add_file(fw_cfg, "etc/boot-menu-wait", number, 2, err)) {
@@ -184,7 +169,7 @@ static bool add_boot_settings(FwCfg *fw_cfg, const Machine *machine, GError **er
 static bool add_items(PcFirmware *firmware, Machine *machine, const PcLayout *layout, const AcpiTables *tables, GError **err)
 {
     FwCfg *fw_cfg = layout->fw_cfg;
-    bool graphics = option_is_on(machine, "graphics", true);
+    bool graphics = value_get_flag(value_get(machine->config, "machine"), "graphics", true);
     const uint8_t irq0_override = 1;
     uint8_t console_port[2];
 

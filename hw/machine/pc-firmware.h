@@ -25,6 +25,7 @@ typedef struct PcLayout {
     unsigned cpus, max_cpus, serial_ports;
     bool hpet, acpi;
     const Device *pm;
+    uint16_t pvpanic_port;                 /* 0: there is none */
 } PcLayout;
 
 /* Everything is read and checked here; false and *err on a bad file. */

@@ -36,7 +36,6 @@ typedef struct PcBoard {
     unsigned cpus, max_cpus, serial_ports;
     bool has_hpet, has_acpi;
     GPtrArray *drives;                     /* Blk * */
-    bool booted_once;                      /* -boot once= has had its time */
 } PcBoard;
 
 /* A chip of the board: made, and brought to life with what has been set. NULL and *err on failure. */
@@ -124,7 +123,11 @@ static bool make_cpus(PcBoard *pc, GError **err)
         if (cpu) {
             g_ptr_array_add(pc->machine->cpus, cpu);
         }
-        const IntcCpu chip = { .cpu = cpu, .apic_id = pc->apic_ids[i], .boot_processor = i == 0, .has_x2apic = true, .has_tsc_deadline = true };
+        const IntcCpu chip = {
+            .cpu = cpu, .apic_id = pc->apic_ids[i], .boot_processor = i == 0,
+            .has_x2apic = !cpu || cpu_has_feature(cpu, FEATURE_X2APIC),
+            .has_tsc_deadline = !cpu || cpu_has_feature(cpu, FEATURE_TSC_DEADLINE),
+        };
         if (!intc_add_cpu(pc->intc, &chip, err)) {
             return false;
         }
@@ -310,13 +313,17 @@ static bool make_fw_cfg(PcBoard *pc, GError **err)
     return device && finish(device, err);
 }
 
-static bool make_firmware(PcBoard *pc, GError **err)
+/* Last of all, since the tables tell of the user's devices too. */
+static bool pc_complete(Machine *machine, GError **err)
 {
+    PcBoard *pc = machine->board_data;
+    const Device *pvpanic = machine_find_model(machine, &pvpanic_model);
     const PcLayout layout = {
         .pci_memory = i440fx_pci_memory(pc->pcihost), .pci_bus = pc->pci, .fw_cfg = pc->fw_cfg,
         .below_4g = i440fx_ram_below_4g(pc->pcihost), .above_4g = i440fx_ram_above_4g(pc->pcihost),
         .apic_ids = pc->apic_ids, .cpus = pc->cpus, .max_cpus = pc->max_cpus, .serial_ports = pc->serial_ports,
         .hpet = pc->hpet != NULL, .acpi = pc->has_acpi, .pm = pc->pm,
+        .pvpanic_port = pvpanic ? (uint16_t)device_get_uint(pvpanic, "ioport", 0) : 0,
     };
 
     return pc_firmware_build(&pc->firmware, pc->machine, &layout, err);
@@ -328,8 +335,7 @@ static void pc_after_reset(Machine *machine)
     const Value *boot = value_get(machine->config, "boot");
     const char *order = value_get_string(boot, "order", "cad"), *once = value_get_string(boot, "once", NULL);
 
-    write_cmos(pc, once && !pc->booted_once ? once : order);
-    pc->booted_once = pc->machine->state != RUN_PRELAUNCH;
+    write_cmos(pc, once && machine->state == RUN_PRELAUNCH ? once : order);
     pc_firmware_reset(&pc->firmware, machine);
 }
 
@@ -348,34 +354,22 @@ static void pc_free(Machine *machine)
     g_free(pc);
 }
 
-/* An on/off key of -machine. */
-static bool machine_flag(const Machine *machine, const char *key, bool preset)
-{
-    const Value *value = value_get(value_get(machine->config, "machine"), key);
-    bool on = preset;
-
-    if (value_string(value)) {
-        parse_bool(value_string(value), &on);
-    } else {
-        value_to_bool(value, &on);
-    }
-    return on;
-}
-
 static bool pc_build(Machine *machine, GError **err)
 {
+    const Value *options = value_get(machine->config, "machine");
     PcBoard *pc = g_new0(PcBoard, 1);
 
     pc->machine = machine;
     pc->drives = g_ptr_array_new();
     machine->board_data = pc;
     machine->free_board = pc_free;
+    machine->complete_board = pc_complete;
     machine->after_reset = pc_after_reset;
-    pc->has_acpi = machine_flag(machine, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
-    pc->has_hpet = machine_flag(machine, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
+    pc->has_acpi = value_get_flag(options, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
+    pc->has_hpet = value_get_flag(options, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
     return make_chipset(pc, err) && make_interrupts(pc, err) && make_cpus(pc, err) && make_timers(pc, err) && make_keyboard(pc, err) &&
            make_serials(pc, err) && make_debug_port(pc, err) && make_piix_functions(pc, err) && make_fw_cfg(pc, err) &&
-           make_drives(pc, err) && make_firmware(pc, err);
+           make_drives(pc, err);
 }
 
 #define PC_BOARD(version, more)                                                                                    \

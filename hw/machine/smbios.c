@@ -10,6 +10,7 @@
 #include "hw/machine/smbios.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/field.h"
 #include "base/open.h"
 #include <errno.h>
 #include <stdio.h>
@@ -159,24 +160,19 @@ static bool write_bios(Builder *b, GError **err)
     return true;
 }
 
-/* 32 digits, in groups of 8-4-4-4-12 or in one, to the mixed-endian form: the first three groups are little endian (7.2.1). */
+/* The mixed-endian form: the first three groups are little endian (7.2.1). */
 static bool uuid_bytes(const char *text, uint8_t out[16])
 {
     static const uint8_t place[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
-    bool groups = text && strlen(text) == 36;
+    uint8_t written[16] = { 0 };
 
-    memset(out, 0, 16);
-    for (unsigned at = 0; text && at < 32; at++, text++) {
-        if (groups && (at == 8 || at == 12 || at == 16 || at == 20) && *text++ != '-') {
-            return false;
-        }
-        int digit = g_ascii_xdigit_value(*text);
-        if (digit < 0) {
-            return false;
-        }
-        out[place[at / 2]] = (uint8_t)(out[place[at / 2]] << 4 | digit);
+    if (text && !parse_uuid(text, written)) {
+        return false;
     }
-    return text && !*text;
+    for (unsigned i = 0; i < sizeof written; i++) {
+        out[place[i]] = written[i];
+    }
+    return true;
 }
 
 static bool write_system(Builder *b, GError **err)
@@ -184,7 +180,7 @@ static bool write_system(Builder *b, GError **err)
     const char *text = asked(b, 1, "uuid", b->config->uuid);
     uint8_t uuid[16];
 
-    if (!uuid_bytes(text, uuid) && text) {
+    if (!uuid_bytes(text, uuid)) {
         return fail(err, EINVAL, "UUID '%s': it takes 32 hexadecimal digits, as in 8d1bcc12-7cd7-4c85-a3a4-3c0f5d1c3e10", text);
     }
     begin(b, 1, HANDLE_SYSTEM);
