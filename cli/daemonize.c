@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * daemonize.c - the background, the file with the process id, another user
+ * daemonize.c - standard descriptors, the background, the file with the process id, another user
  *
  * The first process waits until the machine is built, so that whoever started it sees errors and a status; it is told
  * by a byte through a pipe.
@@ -22,6 +22,16 @@
 #include <unistd.h>
 
 static int ready_pipe = -1;
+
+/* Who starts us with one of the three closed must not find messages in the next file that is opened. */
+void standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0) {
+            return;                        /* the lowest free number is fd's own */
+        }
+    }
+}
 
 static G_GNUC_NORETURN void wait_for_child(int from)
 {
@@ -103,8 +113,9 @@ bool pidfile_write(const char *path, GError **err)
     }
     g_autofree char *text = g_strdup_printf("%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+        fail(err, errno, "-pidfile '%s': %s", path, g_strerror(errno));
         close(fd);
-        return fail(err, errno, "-pidfile '%s': %s", path, g_strerror(errno));
+        return false;
     }
     if (!realpath(path, pidfile)) {
         pidfile[0] = '\0';

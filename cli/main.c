@@ -33,6 +33,7 @@ static int run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    standard_descriptors();
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         return help_command(argc - 2, argv + 2);
     }

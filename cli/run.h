@@ -16,6 +16,7 @@ void signals_early(void);                                  /* before anything is
 bool signals_to_loop(Machine *machine, GError **err);      /* SIGINT, SIGTERM and SIGHUP become requests */
 void signals_block(void);                                  /* before threads are made */
 /* daemonize.c */
+void standard_descriptors(void);            /* those that are closed become /dev/null; before anything is opened */
 bool daemonize_fork(GError **err);                         /* in the parent it does not return */
 bool daemonize_done(GError **err);                         /* the parent may end with 0 */
 bool pidfile_write(const char *path, GError **err);        /* locked; removed by pidfile_remove() */

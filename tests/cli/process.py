@@ -92,6 +92,15 @@ def _():
     check(process.wait(MAX_SECONDS) == 124, process.returncode)
 
 
+@case("a closed standard error is not the next file that is opened")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(["sh", "-c", f"exec '{ROOST}' -M none -accel qtest -pidfile '{folder}/pid' -serial file:'{folder}/out' "
+                                    "-run-timeout 0.3 <&- >&- 2>&-"])
+        check(process.wait(MAX_SECONDS) == 124, process.returncode)
+        check(open(f"{folder}/out").read() == "", open(f"{folder}/out").read())
+
+
 @case("-nographic without a terminal, input at its end")
 def _():
     ran = roost("-M", "none", "-accel", "qtest", "-nographic", "-run-timeout", "0.5")
