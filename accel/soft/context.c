@@ -108,7 +108,7 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
     cpu->gdt_base = state->gdt_base, cpu->gdt_limit = state->gdt_limit;
     cpu->idt_base = state->idt_base, cpu->idt_limit = state->idt_limit;
     cpu->cr0 = state->cr0, cpu->cr2 = state->cr2, cpu->cr3 = state->cr3, cpu->cr4 = state->cr4;
-    cpu->efer = state->efer, cpu->xcr0 = state->xcr0;
+    cpu->efer = state->efer, cpu->xcr0 = (state->xcr0 & cpu->sys.cpuid.xcr0) | XCR0_X87;
     memcpy(cpu->dr, state->dr, sizeof cpu->dr);
     cpu->dr6 = state->dr6, cpu->dr7 = state->dr7;
     cpu->tsc_offset = 0;

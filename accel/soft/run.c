@@ -54,7 +54,7 @@ bool soft_has_work(const SoftCpu *cpu)
 /* Which requests end a chain of blocks. */
 static uint32_t wanted(const SoftCpu *cpu)
 {
-    uint32_t mask = REQUEST_EXIT | REQUEST_INIT | REQUEST_CODE | REQUEST_SIPI;
+    uint32_t mask = REQUEST_EXIT | REQUEST_YIELD | REQUEST_INIT | REQUEST_CODE | REQUEST_SIPI;
 
     mask |= cpu->rflags & FLAG_IF ? REQUEST_INTR : 0;
     return mask | (cpu->nmi_masked ? 0 : REQUEST_NMI);
@@ -192,6 +192,10 @@ static RunStop go_on(SoftCpu *cpu)
         }
         if (cpu->activity != CPU_RUNNABLE) {
             return cpu->activity == CPU_SHUTDOWN ? RUN_DEAD : RUN_HALTED;
+        }
+        if (pending & REQUEST_YIELD) {
+            clear_request(cpu, REQUEST_YIELD);
+            return RUN_AGAIN;
         }
         if (cpu->budget < 0) {
             return RUN_AGAIN;

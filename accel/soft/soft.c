@@ -112,9 +112,10 @@ static CpuRunResult soft_run_cpu(Cpu *cpu)
         return CPU_RAN;
     }
     context->source = cpu->source;
+    context->shares = accel->cpus->len > 1;
     epoch_enter();
     mmu_begin(context);
-    stop = soft_loop(context, accel->cpus->len > 1 ? TURN : ALONE);
+    stop = soft_loop(context, context->shares ? TURN : ALONE);
     epoch_leave();
     if (stop == RUN_DEAD) {
         accel->host.triple_fault(accel->host.opaque, cpu);

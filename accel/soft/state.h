@@ -38,6 +38,7 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_EXIT = 1,                      /* leave guest code: pause, kick, flush, end */
     REQUEST_INTR = 2,                      /* the interrupt source has something (level) */
     REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
+    REQUEST_YIELD = 64,                    /* by the CPU itself: it spins, let the others have their turn */
     REQUEST_CODE = 32,                     /* a device wrote over decoded code: block_settle() */
 };
 
@@ -102,6 +103,7 @@ struct SoftCpu {
     Block *block;                          /* running now; NULL: left by its own stores (block.c) */
     uint64_t stamp, stamp_local;           /* of the jump cache, by tlb_stamp(): for code in global pages (or of CPL 3), for other code */
     JumpEntry jumps[JUMP_ENTRIES];
+    bool shares;                           /* its thread runs other CPUs too */
     Insn *link;                            /* a branch that asks for the address of the block at link_rip (block.h: soft_link()) */
     Block *link_block;                     /* the block it stands in */
     uint64_t link_rip;
