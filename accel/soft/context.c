@@ -13,6 +13,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "accel/soft/walk.h"
+#include "accel/soft/vector-stub.h"
 #include "base/epoch.h"
 #include "base/lock.h"
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 
 SoftCpu *soft_context_new(AddressSpace *memory, AddressSpace *ports)
 {
-    SoftCpu *cpu = aligned_alloc(4096, (sizeof *cpu + 4095) & ~(size_t)4095);
+    SoftCpu *cpu = vector_stub_open() ? aligned_alloc(4096, (sizeof *cpu + 4095) & ~(size_t)4095) : NULL;
 
     if (!cpu) {
         return NULL;

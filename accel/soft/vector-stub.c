@@ -98,6 +98,14 @@ static bool area_open(void)
     return true;
 }
 
+bool vector_stub_open(void)
+{
+    g_mutex_lock(&area.lock);
+    bool open = area_open();
+    g_mutex_unlock(&area.lock);
+    return open;
+}
+
 /* ---- vector ------------------------------------------------------------------------------------------------ */
 
 /* Fixed homes: reg in xmm1, mm1 or eax; rm in xmm2, mm2, ecx or [rsi]; reg's slot [rdi], rm's slot [rsi], the context in rdx,

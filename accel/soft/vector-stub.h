@@ -29,6 +29,8 @@ typedef struct StubForm {
     uint8_t imm;                           /* ignored without VECTOR_IMM8 */
 } StubForm;
 
+/* Gets the memory for code and the SIGFPE handler; when a CPU is made, so that a host which refuses says so before the guest runs. */
+bool vector_stub_open(void);
 /* NULL only when the host refuses memory for code. */
 VectorStub *vector_stub(const StubForm *form);
 
