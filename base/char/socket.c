@@ -11,9 +11,9 @@
  * Tests    tests/unit/chardev.c
  */
 #include "base/char/backend.h"
-#include "base/char/socket-address.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/socket-address.h"
 #include "base/timer.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -151,9 +151,9 @@ static bool open_inherited(SocketChardev *sock, GError **err)
     return begin_server(sock, err);
 }
 
-static bool open_server(SocketChardev *sock, GError **err)
+static bool open_server(SocketChardev *sock, const char *who, GError **err)
 {
-    sock->listener = socket_listen(&sock->addresses, sock->chardev.id, BACKLOG, err);
+    sock->listener = socket_listen(&sock->addresses, who, BACKLOG, err);
     return sock->listener >= 0 && begin_server(sock, err);
 }
 
@@ -215,13 +215,13 @@ static void call_again(void *opaque)
     start_call(opaque);
 }
 
-static bool open_client(SocketChardev *sock, GError **err)
+static bool open_client(SocketChardev *sock, const char *who, GError **err)
 {
     if (sock->reconnect) {
         start_call(sock);
         return true;
     }
-    int fd = socket_connect(&sock->addresses, sock->chardev.id, err);
+    int fd = socket_connect(&sock->addresses, who, err);
     if (fd < 0) {
         return false;
     }
@@ -271,8 +271,9 @@ static bool sock_open(Chardev *chardev, GError **err)
     if (sock->fd_text) {
         return open_inherited(sock, err);
     }
-    return socket_resolve(&sock->addresses, &sock->spelling, sock->server, chardev->id, err) &&
-           (sock->server ? open_server(sock, err) : open_client(sock, err));
+    g_autofree char *who = g_strdup_printf("chardev '%s'", chardev->id);
+    return socket_resolve(&sock->addresses, &sock->spelling, sock->server, who, err) &&
+           (sock->server ? open_server(sock, who, err) : open_client(sock, who, err));
 }
 
 static void sock_close(Chardev *chardev)

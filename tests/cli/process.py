@@ -366,6 +366,27 @@ def _():
         check(not os.path.exists(path), "the socket is still there")
 
 
+@case("two servers at one path: the second is refused, and leaves the first's socket alone")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        server = f"unix:{folder}/s,server=on,wait=off"
+        with Running(*NONE, "-qtest", server, "-qtest-log", "none") as run:
+            second = roost(*NONE, "-serial", server)
+            one_line(second)
+            check("another process" in second.err and os.path.exists(f"{folder}/s"), second)
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(MAX_SECONDS)
+            client.connect(f"{folder}/s")
+            client.sendall(b"clock_step 7\n")
+            check(client.recv(100) == b"OK 7\n", "another answer")
+            client.close()
+            run.process.kill()
+            run.process.wait()
+        check(os.path.exists(f"{folder}/s"), "a killed one cannot remove it")
+        check(roost(*NONE, "-serial", server, "-run-timeout", "0.2").status == 124, "a leftover was in the way")
+        check(not os.path.exists(f"{folder}/s"), "the socket is still there")
+
+
 @case("an inherited listening socket, as libvirt passes it")
 def _():
     with tempfile.TemporaryDirectory() as folder:

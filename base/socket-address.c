@@ -4,7 +4,7 @@
  *
  * Tests    tests/unit/chardev.c
  */
-#include "base/char/socket-address.h"
+#include "base/socket-address.h"
 #include "base/error.h"
 #include "base/field.h"
 #include <arpa/inet.h>
@@ -17,15 +17,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static bool resolve_unix(SocketAddresses *out, const SocketSpelling *spelling, const char *id, GError **err)
+static bool resolve_unix(SocketAddresses *out, const SocketSpelling *spelling, const char *who, GError **err)
 {
     struct sockaddr_un *name = (struct sockaddr_un *)&out->items[0].storage;
     size_t length = strlen(spelling->path), room = sizeof name->sun_path - 1;
     size_t start = offsetof(struct sockaddr_un, sun_path);
 
     if (length == 0 || length > room) {
-        return fail(err, ENAMETOOLONG, "chardev '%s': path=%s: a UNIX socket's path has 1 to %zu bytes, this one has %zu",
-                    id, spelling->path, room, length);
+        return fail(err, ENAMETOOLONG, "%s: path=%s: a UNIX socket's path has 1 to %zu bytes, this one has %zu",
+                    who, spelling->path, room, length);
     }
     name->sun_family = AF_UNIX;
     memcpy(name->sun_path + (spelling->abstract ? 1 : 0), spelling->path, length);
@@ -41,7 +41,7 @@ static int wanted_family(const SocketSpelling *spelling)
     return spelling->ipv4 == spelling->ipv6 ? AF_UNSPEC : spelling->ipv4 ? AF_INET : AF_INET6;
 }
 
-static bool resolve_tcp(SocketAddresses *out, const SocketSpelling *spelling, bool server, const char *id, GError **err)
+static bool resolve_tcp(SocketAddresses *out, const SocketSpelling *spelling, bool server, const char *who, GError **err)
 {
     const char *host = spelling->host && *spelling->host ? spelling->host : NULL;
     const struct addrinfo hints = { .ai_family = wanted_family(spelling), .ai_socktype = SOCK_STREAM,
@@ -49,20 +49,20 @@ static bool resolve_tcp(SocketAddresses *out, const SocketSpelling *spelling, bo
     struct addrinfo *found = NULL;
 
     if (!spelling->port || !*spelling->port) {
-        return fail(err, EINVAL, "chardev '%s': host=%s needs port=NUMBER", id, spelling->host ? spelling->host : "");
+        return fail(err, EINVAL, "%s: host=%s needs port=NUMBER", who, spelling->host ? spelling->host : "");
     }
     uint64_t number;
     if (g_ascii_isdigit(*spelling->port) && (!parse_uint(spelling->port, &number) || number > UINT16_MAX)) {
-        return fail(err, EINVAL, "chardev '%s': port=%s is not a port number from 0 to 65535", id, spelling->port);
+        return fail(err, EINVAL, "%s: port=%s is not a port number from 0 to 65535", who, spelling->port);
     }
     if (spelling->to > UINT16_MAX) {
-        return fail(err, EINVAL, "chardev '%s': to=%u is not a port number from 0 to 65535", id, spelling->to);
+        return fail(err, EINVAL, "%s: to=%u is not a port number from 0 to 65535", who, spelling->to);
     }
     out->highest_port = (uint16_t)spelling->to;
     out->text = g_strdup_printf("%s:%s", host ? host : "", spelling->port);
     int code = getaddrinfo(host ? host : server ? NULL : "localhost", spelling->port, &hints, &found);
     if (code != 0) {
-        return fail(err, EINVAL, "chardev '%s': cannot look up %s: %s", id, out->text, gai_strerror(code));
+        return fail(err, EINVAL, "%s: cannot look up %s: %s", who, out->text, gai_strerror(code));
     }
     for (struct addrinfo *item = found; item && out->count < SOCKET_ADDRESSES; item = item->ai_next) {
         memcpy(&out->items[out->count].storage, item->ai_addr, item->ai_addrlen);
@@ -72,9 +72,9 @@ static bool resolve_tcp(SocketAddresses *out, const SocketSpelling *spelling, bo
     return true;
 }
 
-bool socket_resolve(SocketAddresses *out, const SocketSpelling *spelling, bool server, const char *id, GError **err)
+bool socket_resolve(SocketAddresses *out, const SocketSpelling *spelling, bool server, const char *who, GError **err)
 {
-    return spelling->path ? resolve_unix(out, spelling, id, err) : resolve_tcp(out, spelling, server, id, err);
+    return spelling->path ? resolve_unix(out, spelling, who, err) : resolve_tcp(out, spelling, server, who, err);
 }
 
 void socket_addresses_clear(SocketAddresses *addresses)
@@ -84,13 +84,48 @@ void socket_addresses_clear(SocketAddresses *addresses)
     addresses->count = 0;
 }
 
-/* A socket that an earlier process left behind; never anything else. */
+/* Ours and still there; nobody else's socket of that name, nor anything that is none. */
 void socket_unlink(const SocketAddresses *addresses)
 {
     struct stat status;
 
-    if (addresses->path && lstat(addresses->path, &status) == 0 && S_ISSOCK(status.st_mode)) {
+    if (addresses->bound && lstat(addresses->path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+        status.st_dev == addresses->device && status.st_ino == addresses->inode) {
         unlink(addresses->path);
+    }
+}
+
+/* A path whose socket belongs to a living process. A datagram socket is refused there for its type, where a leftover
+ * refuses every connection; the process does not notice either. */
+static bool path_is_taken(const SocketAddress *address)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 && errno == EPROTOTYPE;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return taken;
+}
+
+/* A socket that an earlier process left behind is in the way; anything else is left alone. */
+static void remove_leftover(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode)) {
+        unlink(path);
+    }
+}
+
+static void remember_inode(SocketAddresses *addresses)
+{
+    struct stat status;
+
+    if (addresses->path && lstat(addresses->path, &status) == 0) {
+        addresses->bound = true;
+        addresses->device = status.st_dev;
+        addresses->inode = status.st_ino;
     }
 }
 
@@ -136,23 +171,30 @@ static int listen_at(SocketAddress address, uint16_t highest_port, int backlog)
     }
 }
 
-int socket_listen(const SocketAddresses *addresses, const char *id, int backlog, GError **err)
+int socket_listen(SocketAddresses *addresses, const char *who, int backlog, GError **err)
 {
     int error = 0;
 
-    socket_unlink(addresses);
+    if (addresses->path && path_is_taken(&addresses->items[0])) {
+        fail(err, EADDRINUSE, "%s: cannot listen at %s: another process does; give each its own path", who, addresses->path);
+        return -1;
+    }
+    if (addresses->path) {
+        remove_leftover(addresses->path);
+    }
     for (size_t i = 0; i < addresses->count; i++) {
         int fd = listen_at(addresses->items[i], addresses->highest_port, backlog);
         if (fd >= 0) {
+            remember_inode(addresses);
             return fd;
         }
         error = errno;
     }
-    fail(err, error, "chardev '%s': cannot listen at %s: %s", id, addresses->text, g_strerror(error));
+    fail(err, error, "%s: cannot listen at %s: %s", who, addresses->text, g_strerror(error));
     return -1;
 }
 
-int socket_connect(const SocketAddresses *addresses, const char *id, GError **err)
+int socket_connect(const SocketAddresses *addresses, const char *who, GError **err)
 {
     int error = 0;
 
@@ -167,8 +209,8 @@ int socket_connect(const SocketAddresses *addresses, const char *id, GError **er
             close(fd);
         }
     }
-    fail(err, error, "chardev '%s': cannot connect to %s: %s; a peer that comes later needs reconnect=SECONDS",
-         id, addresses->text, g_strerror(error));
+    fail(err, error, "%s: cannot connect to %s: %s; a peer that comes later needs reconnect=SECONDS",
+         who, addresses->text, g_strerror(error));
     return -1;
 }
 
