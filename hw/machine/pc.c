@@ -80,11 +80,6 @@ static bool make_chipset(PcBoard *pc, GError **err)
     return true;
 }
 
-static int acknowledge_pic(void *intc)
-{
-    return intc_acknowledge_pic(intc);
-}
-
 /* The controllers, and the lines from the ISA bus into them. */
 static bool make_interrupts(PcBoard *pc, GError **err)
 {
@@ -96,8 +91,6 @@ static bool make_interrupts(PcBoard *pc, GError **err)
         pc->isa->irq[irq] = intc_gsi(pc->intc, irq);
     }
     pc->pci->msi = (MsiSink){ intc_send_msi, pc->intc };
-    pc->machine->pic = pc->machine->ioapic = pc->intc;
-    pc->machine->pic_acknowledge = acknowledge_pic;
     return true;
 }
 
