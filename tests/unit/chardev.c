@@ -476,12 +476,32 @@ static void abstract_name(void)
     user_clear(&user);
 }
 
+/* What a pty says goes to standard output, which here belongs to the test protocol. */
+static Chardev *open_pty(char **said)
+{
+    g_autofree char *path = g_build_filename(folder, "said", NULL);
+    int out = dup(STDOUT_FILENO), file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    fflush(stdout);
+    dup2(file, STDOUT_FILENO);
+    Chardev *chardev = open_json(NULL, "{'backend':'pty','id':'t'}");
+    fflush(stdout);
+    dup2(out, STDOUT_FILENO);
+    close(out);
+    close(file);
+    g_assert_true(g_file_get_contents(path, said, NULL, NULL));
+    return chardev;
+}
+
 static void pty_comes_and_goes(void)
 {
-    Chardev *chardev = open_json(NULL, "{'backend':'pty','id':'t'}");
+    g_autofree char *said = NULL;
+    Chardev *chardev = open_pty(&said);
     User user;
 
     g_assert_nonnull(chardev);
+    g_autofree char *wanted = g_strdup_printf("char device redirected to %s (label t)\n", chardev_pty_name(chardev));
+    g_assert_cmpstr(said, ==, wanted);
     user_init(&user, chardev);
     put(chardev, "nobody hears");
     g_assert_false(chardev_connected(chardev));
