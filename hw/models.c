@@ -8,6 +8,7 @@
 
 const DeviceModel *const device_models[] = {
     &apic_model,
+    &cpu_hotplug_model,
     &fw_cfg_model,
     &hpet_model,
     &i440fx_pcihost_model,
@@ -23,6 +24,7 @@ const DeviceModel *const device_models[] = {
     &ioapic_model,
     &mc146818rtc_model,
     &pc_testdev_model,
+    &pci_hotplug_model,
     &piix3_model,
     &piix_ide_model,
     &piix4_pm_model,

@@ -6,7 +6,7 @@
  *          SMBus host controller without devices; ACPI 4.0 chapter 4.7; the GPE0 block where QEMU's boards have it (AFE0h)
  * Omits    SMM: APM commands set and clear SCI_EN at once, and DEVACTB says that the SMI handler is there already; device
  *          monitors, burst timers, throttling, SMBus interrupts (hosts poll) and the SMBus slave
- * Wires    sci to ISA IRQ 9, cmos-s3 to the RTC; power button from machine_on_powerdown()
+ * Wires    sci to ISA IRQ 9, cmos-s3 to the RTC; events come in by piix4_pm_gpe(); power button from machine_on_powerdown()
  * Threads  registers: any vCPU thread; timer and button: main loop; machine lock held
  * Tests    tests/dev/pc-chipset.c
  *
@@ -122,6 +122,18 @@ void piix4_pm_sleep_states(const Device *device, bool *s3, bool *s4, uint8_t *s4
     *s3 = !pm->disable_s3;
     *s4 = !pm->disable_s4;
     *s4_type = pm->s4_value;
+}
+
+static void gpe_input(void *opaque, int event, bool high)
+{
+    if (high) {
+        piix4_pm_raise_gpe(opaque, (unsigned)event);
+    }
+}
+
+IrqLine piix4_pm_gpe(Device *device, unsigned event)
+{
+    return (IrqLine){ gpe_input, device, (int)event };
 }
 
 static void pm_sleep(Piix4Pm *pm)

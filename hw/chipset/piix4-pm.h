@@ -14,3 +14,5 @@ enum { PIIX4_GPE0_BASE = 0xafe0, PIIX4_GPE0_LENGTH = 4, PIIX4_SCI_IRQ = 9 };
 void piix4_pm_raise_gpe(Device *pm, unsigned event);
 /* Which sleep states it carries out, as its properties say: what the ACPI tables may offer. */
 void piix4_pm_sleep_states(const Device *pm, bool *s3, bool *s4, uint8_t *s4_type);
+/* The same as a wire: its rising edge raises the event. */
+IrqLine piix4_pm_gpe(Device *pm, unsigned event);

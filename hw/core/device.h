@@ -18,6 +18,7 @@
 typedef struct Bus Bus;
 typedef struct Device Device;
 typedef struct Machine Machine;
+typedef struct HotplugOps HotplugOps;
 
 typedef enum { BUS_NONE, BUS_SYSTEM, BUS_ISA, BUS_PCI, BUS_IDE, BUS_SCSI, BUS_VIRTIO, BUS_USB, BUS_KINDS } BusKind;
 
@@ -49,6 +50,8 @@ struct Device {
     char *id;                              /* -device id=, NULL without */
     bool from_user;                        /* asked for by -device or device_add: lives under /machine/peripheral(-anon) */
     bool realized;
+    bool hotplugged;                       /* it came after the machine was built: device_plug() */
+    bool leaving;                          /* the guest let it go; the main loop takes it away */
     ObjectType type;                       /* what object.type points at, made from the model */
     uint64_t guest_faults;                 /* counted by guest_fault() */
 };
@@ -65,6 +68,13 @@ struct Bus {
     bool (*attach)(Bus *bus, Device *device, GError **err);   /* before realize: finds the slot */
     void (*detach)(Bus *bus, Device *device);
     bool accepts_hotplug;
+    const HotplugOps *hotplug;             /* who tells the guest of comings and goings; NULL: nobody needs to */
+    void *hotplug_opaque;
+};
+/* Set by the controller that has the bus in its care, with accepts_hotplug; taken back before it goes. */
+struct HotplugOps {
+    void (*plugged)(void *opaque, Device *device);
+    void (*unplug_request)(void *opaque, Device *device);  /* the guest answers with machine_request_eject() when it is ready */
 };
 void bus_init(Bus *bus, BusKind kind, const char *name, Machine *machine, Device *parent);
 void bus_destroy(Bus *bus);
@@ -86,6 +96,11 @@ void device_set_link(Device *device, const char *property, void *target);
 bool device_realize(Device *device, GError **err);
 void device_unrealize(Device *device);                     /* and drops the tree's reference: the device is gone */
 void device_reset(Device *device);
+/* What device_add does once the properties are set: device_realize, and on a machine that is built the guest is told. Refused
+ * then unless model and bus take part in hotplug. */
+bool device_plug(Device *device, GError **err);
+/* Main loop, CPUs paused: DEVICE_DELETED and device_unrealize. */
+void device_delete(Device *device);
 const char *device_name(const Device *device);             /* id, or model name: for sentences */
 
 /* The guest did what no sane guest does: counted, logged under -d guest_errors, never fatal. */

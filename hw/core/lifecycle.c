@@ -197,6 +197,13 @@ void machine_guest_panicked(Machine *machine, bool crash_loaded)
     machine_request_shutdown(machine, CAUSE_GUEST_PANIC);
 }
 
+void machine_request_eject(Machine *machine, Device *device)
+{
+    device->leaving = true;
+    machine->requests.eject = true;
+    ask_main_loop(machine);
+}
+
 void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void *opaque)
 {
     machine->power_button.pressed = pressed;
@@ -284,6 +291,21 @@ static void carry_out_wakeup(Machine *machine)
     }
 }
 
+/* No CPU may stand in an access to a device that goes. The CPUs go on at the end of machine_handle_requests(). */
+static void carry_out_ejects(Machine *machine)
+{
+    machine->requests.eject = false;
+    if (machine->accel) {
+        accel_pause(machine->accel);
+    }
+    for (guint i = machine->devices->len; i > 0; i--) {
+        Device *device = i <= machine->devices->len ? machine->devices->pdata[i - 1] : NULL;
+        if (device && device->leaving) {
+            device_delete(device);
+        }
+    }
+}
+
 void machine_handle_requests(Machine *machine)
 {
     Requests asked = machine->requests;
@@ -293,12 +315,18 @@ void machine_handle_requests(Machine *machine)
         loop_quit();
         return;
     }
+    if (asked.eject) {
+        carry_out_ejects(machine);
+    }
     if (asked.shutdown != CAUSE_NONE) {
         carry_out_shutdown(machine, asked.shutdown);
         return;
     }
     if (asked.reset != CAUSE_NONE && !carry_out_reset(machine, asked.reset, asked.triple_fault)) {
         return;
+    }
+    if (machine->requests.eject) {         /* a reset is an answer to what was still asked of the guest */
+        carry_out_ejects(machine);
     }
     if (asked.suspend) {
         carry_out_suspend(machine);

@@ -145,6 +145,7 @@ Machine *machine_build(const Value *config, GError **err)
         return NULL;
     }
     machine_reset_now(machine, CAUSE_NONE);
+    machine->built = true;
     return machine;
 }
 

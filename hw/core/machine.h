@@ -33,7 +33,7 @@ extern const BoardModel *const board_models[];
 /* What anyone asked of the main loop. */
 typedef struct Requests {
     Cause reset, shutdown;                 /* CAUSE_NONE: not asked for */
-    bool powerdown, suspend, wakeup, exit, triple_fault;
+    bool powerdown, suspend, wakeup, exit, triple_fault, eject;
     bool stop;                             /* go to stop_state */
     RunState stop_state;
 } Requests;
@@ -52,6 +52,7 @@ struct Machine {
     GPtrArray *devices;                    /* Device *, realized, in order of realization: reset and save order */
     GPtrArray *buses;                      /* Bus * */
     RunState state;
+    bool built;                            /* by machine_build(): a device that comes now is hot-plugged */
     bool no_reboot, no_shutdown;
     int exit_status;                       /* of the process: exit-status.h */
     bool (*complete_board)(Machine *machine, GError **err);   /* after the user's devices: tables that tell of them; may be NULL */
@@ -87,6 +88,7 @@ void machine_guest_panicked(Machine *machine, bool crash_loaded);
 void machine_request_exit(Machine *machine, int status);  /* isa-debug-exit: end the process with this status, at once */
 void machine_request_stop(Machine *machine, RunState state);
 void machine_triple_fault(Machine *machine);              /* a reset by the guest, which -no-reboot tells apart */
+void machine_request_eject(Machine *machine, Device *device);    /* the guest has let it go: device_delete() soon */
 void machine_handle_requests(Machine *machine);           /* main loop, by itself; a rig calls it by hand */
 void machine_reset_now(Machine *machine, Cause cause);    /* main loop, CPUs paused by it: devices in order, then CPUs, then after_reset; RESET */
 const char *run_state_name(RunState state);
@@ -98,6 +100,9 @@ void machine_on_state_change(Machine *machine, void (*changed)(void *opaque, boo
 
 /* -device and the tree's devices[]: a model by name with text properties. On failure nothing has changed. */
 Device *machine_add_device(Machine *machine, const Value *description, GError **err);
+/* device_del: asks the guest to let a device go, or takes it away at once where no guest has a say. DEVICE_DELETED tells the end;
+ * asking again while the guest has not answered tells it again. */
+bool machine_remove_device(Machine *machine, const char *id, GError **err);
 
 /* Whole-machine state: devices by path, CPUs, RAM left to the caller. */
 bool machine_save(Machine *machine, GByteArray *out, GError **err);

@@ -7,6 +7,7 @@
  * Follows  ACPI 6.4 chapters 5, 6, 19, 20; PCI firmware specification 3.0 for _PRT
  */
 #include "hw/machine/acpi-dsdt.h"
+#include "hw/machine/acpi-hotplug.h"
 #include <string.h>
 
 enum { SLOTS = 32, LINKS = 4, LINK_DISABLED = 0x80, STA_DISABLED = 9, STA_ENABLED = 11, POWER_MANAGEMENT_SLOT = 1, PCI_CONFIG = 2, SYSTEM_IO = 1 };
@@ -269,6 +270,9 @@ static void write_root_bus(Aml *aml, const AcpiConfig *config)
     aml_region(aml, "P40C", PCI_CONFIG, 0x60, 4);
     write_isa_devices(aml, config);
     aml_end(aml);
+    if (config->pci_hotplug) {
+        hotplug_write_slots(aml, config);
+    }
     aml_end(aml);
 }
 
@@ -304,6 +308,9 @@ void dsdt_write(Aml *aml, const AcpiConfig *config)
         write_hpet(aml);
     }
     write_fw_devices(aml, config);
+    if (config->cpu_hotplug) {
+        hotplug_write_processors(aml, config);
+    }
     aml_begin_field(aml, "PCI0.ISA.P40C", 1);
     for (unsigned i = 0; i < LINKS; i++) {
         aml_field_unit(aml, link_bytes[i], 8);
@@ -325,5 +332,6 @@ void dsdt_write(Aml *aml, const AcpiConfig *config)
     aml_begin_scope(aml, "\\_GPE");
     aml_name(aml, "_HID");
     aml_string(aml, "ACPI0006");
+    hotplug_write_events(aml, config);
     aml_end(aml);
 }

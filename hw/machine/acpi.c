@@ -234,21 +234,21 @@ static void write_override(Writer *w, uint8_t irq, uint32_t gsi, uint16_t flags)
     put16(w, flags);
 }
 
-static void write_processor(Writer *w, unsigned uid, uint32_t apic_id)
+static void write_processor(Writer *w, unsigned uid, uint32_t apic_id, bool enabled)
 {
     if (apic_id < 255) {
         put8(w, MADT_LAPIC);
         put8(w, 8);
         put8(w, (uint8_t)uid);
         put8(w, (uint8_t)apic_id);
-        put32(w, 1);
+        put32(w, enabled);
         return;
     }
     put8(w, MADT_X2APIC);
     put8(w, 16);
     put16(w, 0);
     put32(w, apic_id);
-    put32(w, 1);
+    put32(w, enabled);
     put32(w, uid);
 }
 
@@ -261,7 +261,7 @@ static void write_madt(Writer *w, const AcpiConfig *config)
     put32(w, 0xfee00000);
     put32(w, PCAT_COMPATIBLE);
     for (unsigned i = 0; i < config->cpu_count; i++) {
-        write_processor(w, i, config->apic_ids[i]);
+        write_processor(w, i, config->apic_ids[i], i < config->cpus_present);
         big |= config->apic_ids[i] >= 255;
     }
     put8(w, MADT_IOAPIC);

@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 typedef struct AcpiConfig {
-    const uint32_t *apic_ids;              /* of the processors that are there */
-    unsigned cpu_count;
+    const uint32_t *apic_ids;              /* of all processors there may be */
+    unsigned cpu_count, cpus_present;      /* so many there may be; the first of them are there */
+    bool cpu_hotplug, pci_hotplug;         /* the board has the registers for it: hw/chipset/cpu-hotplug.h, pci-hotplug.h */
+    uint32_t pci_slots;                    /* a bit per slot whose device may come and go */
     uint32_t pci_window_start;             /* 32-bit memory window of the root bus, up to FEBFFFFFh */
     uint16_t sci_irq;                      /* 9 */
     uint16_t pm_base;                      /* 600h */

@@ -11,7 +11,7 @@
 enum { ZERO_OP = 0x00, ONE_OP = 0x01, NAME_OP = 0x08, BYTE_PREFIX = 0x0a, WORD_PREFIX = 0x0b, DWORD_PREFIX = 0x0c, STRING_PREFIX = 0x0d,
        QWORD_PREFIX = 0x0e, SCOPE_OP = 0x10, BUFFER_OP = 0x11, PACKAGE_OP = 0x12, METHOD_OP = 0x14, DUAL_NAME = 0x2e, MULTI_NAME = 0x2f,
        EXT_PREFIX = 0x5b, STORE_OP = 0x70, IF_OP = 0xa0, ELSE_OP = 0xa1, RETURN_OP = 0xa4, EXT_REGION = 0x80, EXT_FIELD = 0x81,
-       EXT_DEVICE = 0x82 };
+       EXT_DEVICE = 0x82, WHILE_OP = 0xa2, EXT_MUTEX = 0x01, EXT_ACQUIRE = 0x23, EXT_RELEASE = 0x27 };
 
 void aml_init(Aml *aml)
 {
@@ -218,6 +218,44 @@ void aml_begin_else(Aml *aml)
 {
     aml_op(aml, ELSE_OP);
     open_block(aml);
+}
+
+void aml_begin_while(Aml *aml)
+{
+    aml_op(aml, WHILE_OP);
+    open_block(aml);
+}
+
+void aml_mutex(Aml *aml, const char *name)
+{
+    aml_op(aml, EXT_PREFIX);
+    aml_op(aml, EXT_MUTEX);
+    aml_path(aml, name);
+    aml_op(aml, 0);
+}
+
+void aml_acquire(Aml *aml, const char *mutex)
+{
+    aml_op(aml, EXT_PREFIX);
+    aml_op(aml, EXT_ACQUIRE);
+    aml_path(aml, mutex);
+    put_word(aml, 0xffff);
+}
+
+void aml_release(Aml *aml, const char *mutex)
+{
+    aml_op(aml, EXT_PREFIX);
+    aml_op(aml, EXT_RELEASE);
+    aml_path(aml, mutex);
+}
+
+void aml_buffer(Aml *aml, const void *data, uint8_t length)
+{
+    aml_op(aml, BUFFER_OP);
+    open_block(aml);
+    aml_integer(aml, length);
+    put(aml, data, length);
+    aml_end(aml);
 }
 
 void aml_name(Aml *aml, const char *name)

@@ -25,9 +25,10 @@ void aml_begin_scope(Aml *aml, const char *path);
 void aml_begin_device(Aml *aml, const char *name);
 void aml_begin_method(Aml *aml, const char *name, unsigned arguments, bool serialized);
 void aml_begin_package(Aml *aml, uint8_t elements);
-void aml_begin_field(Aml *aml, const char *region, unsigned access);      /* access: 1 byte, 2 word, 3 dword, 5 buffer; preserve, no lock */
+void aml_begin_field(Aml *aml, const char *region, unsigned access);      /* access: 1 byte, 2 word, 3 dword, 5 buffer; no lock, preserve (or | AML_WRITE_AS_ZEROS) */
 void aml_begin_if(Aml *aml);               /* the predicate follows, then the body */
 void aml_begin_else(Aml *aml);
+void aml_begin_while(Aml *aml);            /* likewise */
 void aml_end(Aml *aml);
 
 /* Terms. */
@@ -42,8 +43,13 @@ void aml_return(Aml *aml);                 /* the value follows */
 void aml_store(Aml *aml);                  /* source and target follow */
 void aml_op(Aml *aml, uint8_t opcode);     /* any one-byte operator; operands follow */
 void aml_no_target(Aml *aml);
+void aml_buffer(Aml *aml, const void *data, uint8_t length);
+void aml_mutex(Aml *aml, const char *name);
+void aml_acquire(Aml *aml, const char *mutex);            /* waits for ever */
+void aml_release(Aml *aml, const char *mutex);
+enum { AML_WRITE_AS_ZEROS = 0x40 };
 enum { AML_LOCAL0 = 0x60, AML_ARG0 = 0x68, AML_AND = 0x7b, AML_OR = 0x7d, AML_SHIFT_LEFT = 0x79, AML_LNOT = 0x92, AML_LEQUAL = 0x93,
-       AML_NOTIFY = 0x86, AML_BYTE_FIELD = 0x8c, AML_DWORD_FIELD = 0x8a };
+       AML_NOTIFY = 0x86, AML_BYTE_FIELD = 0x8c, AML_DWORD_FIELD = 0x8a, AML_ARG1 = 0x69, AML_ARG2 = 0x6a };
 
 /* A resource template: Buffer of descriptors (ACPI 6.4, section 6.4). */
 void aml_begin_resources(Aml *aml);

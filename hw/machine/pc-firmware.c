@@ -13,6 +13,7 @@
 #include "hw/machine/pc-firmware.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "hw/chipset/pci-hotplug.h"
 #include "hw/chipset/piix4-pm.h"
 #include "hw/machine/acpi.h"
 #include "hw/machine/direct.h"
@@ -83,9 +84,11 @@ static void build_map(PcFirmware *firmware, const PcLayout *layout)
 static void build_acpi(PcFirmware *firmware, const PcLayout *layout, AcpiTables *tables)
 {
     AcpiConfig config = {
-        .apic_ids = layout->apic_ids, .cpu_count = layout->cpus, .pci_window_start = firmware->window_start,
+        .apic_ids = layout->apic_ids, .cpu_count = layout->max_cpus, .cpus_present = layout->cpus, .pci_window_start = firmware->window_start,
         .sci_irq = PIIX4_SCI_IRQ, .pm_base = PM_BASE, .gpe_base = PIIX4_GPE0_BASE, .hpet = layout->hpet,
         .serial_ports = layout->serial_ports, .keyboard = true, .pvpanic = layout->pvpanic_port != 0, .pvpanic_port = layout->pvpanic_port,
+        .cpu_hotplug = layout->cpu_hotplug,
+        .pci_hotplug = layout->pci_hotplug, .pci_slots = layout->pci_hotplug ? pci_hotplug_removable(layout->pci_bus) : 0,
     };
 
     piix4_pm_sleep_states(layout->pm, &config.s3, &config.s4, &config.s4_type);

@@ -21,11 +21,12 @@ typedef struct PcLayout {
     PciBus *pci_bus;
     FwCfg *fw_cfg;
     uint64_t below_4g, above_4g;
-    const uint32_t *apic_ids;
+    const uint32_t *apic_ids;              /* of max_cpus processors */
     unsigned cpus, max_cpus, serial_ports;
     bool hpet, acpi;
     const Device *pm;
     uint16_t pvpanic_port;                 /* 0: there is none */
+    bool cpu_hotplug, pci_hotplug;
 } PcLayout;
 
 /* Everything is read and checked here; false and *err on a bad file. */

@@ -3,15 +3,18 @@
  * pc.c - the board "pc": every chip and every wire on one page
  *
  * Models   a PC of 1996: 82441FX, PIIX3, PIIX4 power management, two 8259s, I/O APIC, 8254, HPET, MC146818, i8042, 16550As
- * Wires    ISA IRQ n goes to 8259 input n and I/O APIC pin n (0 to pin 2); PIRQA-D through the PIIX3; the SCI is IRQ 9
+ * Wires    ISA IRQ n goes to 8259 input n and I/O APIC pin n (0 to pin 2); PIRQA-D through the PIIX3; the SCI is IRQ 9; events 1 and 2 are
+ *          hotplug of PCI slots and processors
  * Threads  main loop, machine lock held
  * Tests    tests/dev (the rig's board "pc"), tests/guest
  */
 #include "accel/x86/cpuid.h"
 #include "base/error.h"
 #include "block/blk.h"
+#include "hw/chipset/cpu-hotplug.h"
 #include "hw/chipset/fw_cfg.h"
 #include "hw/chipset/i440fx.h"
+#include "hw/chipset/pci-hotplug.h"
 #include "hw/chipset/piix3.h"
 #include "hw/chipset/piix4-pm.h"
 #include "hw/intc/intc.h"
@@ -26,7 +29,7 @@ enum { PC_CPUS_MOST = 255, SERIAL_PORTS = 4, DRIVES_MOST = 4 };
 
 typedef struct PcBoard {
     Machine *machine;
-    Device *pcihost, *piix3, *ide, *pm, *port92, *i8042, *rtc, *pit, *hpet;
+    Device *pcihost, *piix3, *ide, *pm, *pci_hotplug, *cpu_hotplug, *port92, *i8042, *rtc, *pit, *hpet;
     PciBus *pci;
     IsaBus *isa;
     Intc *intc;
@@ -107,8 +110,10 @@ static bool make_cpus(PcBoard *pc, GError **err)
     if (pc->max_cpus > PC_CPUS_MOST) {
         return fail(err, EINVAL, "-smp: %u CPUs are more than this machine takes (%d)", pc->max_cpus, PC_CPUS_MOST);
     }
-    for (unsigned i = 0; i < pc->cpus; i++) {
+    for (unsigned i = 0; i < pc->max_cpus; i++) {
         pc->apic_ids[i] = cpuid_apic_id(&topology, i);
+    }
+    for (unsigned i = 0; i < pc->cpus; i++) {
         Cpu *cpu = accel_has_cpus(pc->machine->accel) ? cpu_new(pc->machine->accel, model, smp, i, pc->apic_ids[i], err) : NULL;
         if (!cpu && accel_has_cpus(pc->machine->accel)) {
             return false;
@@ -239,6 +244,27 @@ static bool make_piix_functions(PcBoard *pc, GError **err)
     return finish(pc->pm, err);
 }
 
+/* What ACPI needs so that PCI devices and processors can come and go. */
+static bool make_hotplug(PcBoard *pc, GError **err)
+{
+    g_autoptr(Value) cpus = value_new_uint(pc->cpus), max_cpus = value_new_uint(pc->max_cpus);
+
+    if (!pc->has_acpi) {
+        return true;
+    }
+    if (!(pc->pci_hotplug = make(pc, &pci_hotplug_model, NULL, err))) {
+        return false;
+    }
+    device_set_line(pc->pci_hotplug, "gpe", piix4_pm_gpe(pc->pm, PCI_HOTPLUG_GPE));
+    if (!finish(pc->pci_hotplug, err) || !(pc->cpu_hotplug = make(pc, &cpu_hotplug_model, NULL, err)) ||
+        !device_set(pc->cpu_hotplug, "cpus", cpus, err) || !device_set(pc->cpu_hotplug, "max-cpus", max_cpus, err)) {
+        return false;
+    }
+    device_set_line(pc->cpu_hotplug, "gpe", piix4_pm_gpe(pc->pm, CPU_HOTPLUG_GPE));
+    cpu_hotplug_set_apic_ids(pc->cpu_hotplug, pc->apic_ids, pc->max_cpus);
+    return finish(pc->cpu_hotplug, err);
+}
+
 /* A drive of the configuration: its image, then the disk or CD drive at its place (index 0 and 1 on ide.0, 2 and 3 on ide.1). */
 static bool make_drive(PcBoard *pc, const Value *config, GError **err)
 {
@@ -317,6 +343,7 @@ static bool pc_complete(Machine *machine, GError **err)
         .apic_ids = pc->apic_ids, .cpus = pc->cpus, .max_cpus = pc->max_cpus, .serial_ports = pc->serial_ports,
         .hpet = pc->hpet != NULL, .acpi = pc->has_acpi, .pm = pc->pm,
         .pvpanic_port = pvpanic ? (uint16_t)device_get_uint(pvpanic, "ioport", 0) : 0,
+        .cpu_hotplug = pc->cpu_hotplug != NULL, .pci_hotplug = pc->pci_hotplug != NULL,
     };
 
     return pc_firmware_build(&pc->firmware, pc->machine, &layout, err);
@@ -361,7 +388,7 @@ static bool pc_build(Machine *machine, GError **err)
     pc->has_acpi = value_get_flag(options, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
     pc->has_hpet = value_get_flag(options, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
     return make_chipset(pc, err) && make_interrupts(pc, err) && make_cpus(pc, err) && make_timers(pc, err) && make_keyboard(pc, err) &&
-           make_serials(pc, err) && make_debug_port(pc, err) && make_piix_functions(pc, err) && make_fw_cfg(pc, err) &&
+           make_serials(pc, err) && make_debug_port(pc, err) && make_piix_functions(pc, err) && make_hotplug(pc, err) && make_fw_cfg(pc, err) &&
            make_drives(pc, err);
 }
 

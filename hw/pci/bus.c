@@ -63,6 +63,10 @@ static bool check_company(const PciBus *pci_bus, const PciDevice *pci, GError **
     const PciDevice *first = pci_bus->functions[PCI_DEVFN(slot, 0)];
 
     if (PCI_FUNCTION(pci->devfn) != 0) {
+        if (first && pci->device.hotplugged) {
+            return fail(err, EBUSY, "%s: slot %02x has %s in function 0 already, so the running guest would not look for function %x; add function 0 last",
+                        device_name(&pci->device), slot, device_name(&first->device), PCI_FUNCTION(pci->devfn));
+        }
         if (first && !first->multifunction) {
             return fail(err, EINVAL, "%s: addr %02x.%x is of no use, since %s in function 0 is single; give that one multifunction=on",
                         device_name(&pci->device), slot, PCI_FUNCTION(pci->devfn), device_name(&first->device));

@@ -32,6 +32,10 @@ CASES = {
                    up("x86_64", 1), 0, 180),
     "cloud-smp2": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff", "-smp", "2"), up("x86_64", 2), 0, 180),
     "cloud-smp4": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=poweroff", "-smp", "4"), up("x86_64", 4), 0, 240),
+    "cloud-maxcpus": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "", "-smp", "1,maxcpus=4"),
+                      [(r"/ # ", "echo possible=$(cat /sys/devices/system/cpu/possible) errors=$(dmesg | grep -c 'ACPI.*\\(Error\\|Warn\\)') "
+                                 "slots=$(ls /sys/bus/pci/slots | wc -l)\n"),
+                       (r"\npossible=0-3 errors=0 slots=30\r", "poweroff\n")], 0, 180),
     "cloud-reboot": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=reboot"), up("x86_64", 1), 0, 120),
     "cloud-shell": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", ""),
                     [(r"/ # ", "echo $((6 * 7)) is the answer\n"), (r"42 is the answer", "poweroff\n")], 0, 120),

@@ -17,7 +17,8 @@ static void config_init(AcpiConfig *config, uint32_t *apic_ids, unsigned cpus)
         apic_ids[i] = i;
     }
     *config = (AcpiConfig){
-        .apic_ids = apic_ids, .cpu_count = cpus, .pci_window_start = 0xc0000000, .sci_irq = 9, .pm_base = 0x600, .gpe_base = 0xafe0,
+        .apic_ids = apic_ids, .cpu_count = cpus, .cpus_present = cpus, .cpu_hotplug = true, .pci_hotplug = true, .pci_slots = ~3u,
+        .pci_window_start = 0xc0000000, .sci_irq = 9, .pm_base = 0x600, .gpe_base = 0xafe0,
         .hpet = true, .s3 = true, .s4 = true, .s4_type = 2, .serial_ports = 1, .keyboard = true,
     };
 }
@@ -179,7 +180,7 @@ static void script_runs_in_order(void)
 }
 
 /* Each processor once, by the structure that its APIC id demands. */
-static void check_madt(unsigned cpus)
+static void check_madt(unsigned cpus, unsigned present)
 {
     g_autofree uint32_t *ids = g_new(uint32_t, cpus);
     g_autofree unsigned *seen = g_new0(unsigned, cpus);
@@ -188,6 +189,7 @@ static void check_madt(unsigned cpus)
     AcpiTables tables;
 
     config_init(&config, ids, cpus);
+    config.cpus_present = present;
     linked(&config, &tables);
     const uint8_t *madt = find(&tables, "APIC");
     g_assert_nonnull(madt);
@@ -200,13 +202,13 @@ static void check_madt(unsigned cpus)
             g_assert_cmpuint(entry[1], ==, 8);
             g_assert_cmpuint(entry[3], <, MIN(cpus, 255));
             g_assert_cmpuint(entry[2], ==, entry[3]);
-            g_assert_cmpuint(load_le32(entry + 4), ==, 1);
+            g_assert_cmpuint(load_le32(entry + 4), ==, entry[3] < present);    /* an absent one may come later */
             seen[entry[3]]++;
         } else if (entry[0] == 9) {
             g_assert_cmpuint(entry[1], ==, 16);
             g_assert_cmpuint(load_le32(entry + 4), >=, 255);
             g_assert_cmpuint(load_le32(entry + 4), <, cpus);
-            g_assert_cmpuint(load_le32(entry + 8), ==, 1);
+            g_assert_cmpuint(load_le32(entry + 8), ==, load_le32(entry + 4) < present);
             g_assert_cmpuint(load_le32(entry + 12), ==, load_le32(entry + 4));
             seen[load_le32(entry + 4)]++;
         }
@@ -226,10 +228,13 @@ static void check_madt(unsigned cpus)
 
 static void processors(void)
 {
-    check_madt(1);
-    check_madt(4);
-    check_madt(255);
-    check_madt(300);
+    check_madt(1, 1);
+    check_madt(4, 4);
+    check_madt(4, 1);
+    check_madt(255, 255);
+    check_madt(255, 2);
+    check_madt(300, 300);
+    check_madt(300, 280);
 }
 
 /* iasl disassembles each table without complaint, and compiles the DSDT's text again. */
@@ -298,12 +303,60 @@ static void iasl_reads(void)
     g_rmdir(folder);
 }
 
+/* Names of four letters in the DSDT. */
+static bool dsdt_has(const AcpiTables *tables, const char *name)
+{
+    const uint8_t *dsdt = checked_table(tables, load_le32(find(tables, "FACP") + 40), "DSDT");
+
+    return memmem(dsdt, load_le32(dsdt + 4), name, 4) != NULL;
+}
+
+/* Slots that cannot change have no device; a board without the registers has no methods for them. */
+static void hotplug(void)
+{
+    uint32_t ids[4];
+    AcpiConfig config;
+    AcpiTables tables;
+
+    config_init(&config, ids, 4);
+    config.cpus_present = 1;
+    config.pci_slots = 1u << 3 | 1u << 31;
+    linked(&config, &tables);
+    g_assert_true(dsdt_has(&tables, "S18_") && dsdt_has(&tables, "SF8_") && dsdt_has(&tables, "_E01"));
+    g_assert_false(dsdt_has(&tables, "S00_") || dsdt_has(&tables, "S08_") || dsdt_has(&tables, "S10_"));
+    g_assert_true(dsdt_has(&tables, "C000") && dsdt_has(&tables, "C003") && dsdt_has(&tables, "_E02"));
+    g_assert_false(dsdt_has(&tables, "C004"));
+    acpi_tables_clear(&tables);
+    config.cpu_hotplug = config.pci_hotplug = false;
+    linked(&config, &tables);
+    g_assert_false(dsdt_has(&tables, "S18_") || dsdt_has(&tables, "_E01") || dsdt_has(&tables, "C000") || dsdt_has(&tables, "_E02"));
+    acpi_tables_clear(&tables);
+}
+
+/* The largest machine must leave firmware room: SeaBIOS keeps 256 KiB for tables. */
+static void size_of_the_largest(void)
+{
+    uint32_t ids[255];
+    AcpiConfig config;
+    AcpiTables tables;
+
+    config_init(&config, ids, 255);
+    config.serial_ports = 15;
+    config.pvpanic = true;
+    linked(&config, &tables);
+    g_test_message("tables of 255 processors: %u bytes, script: %u", tables.tables->len, tables.loader->len);
+    g_assert_cmpuint(tables.tables->len, <, 64 << 10);
+    acpi_tables_clear(&tables);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/acpi/pointers-and-sums", pointers_and_sums);
     g_test_add_func("/acpi/script-runs-in-order", script_runs_in_order);
     g_test_add_func("/acpi/processors", processors);
+    g_test_add_func("/acpi/hotplug", hotplug);
+    g_test_add_func("/acpi/size-of-the-largest", size_of_the_largest);
     g_test_add_func("/acpi/iasl-reads", iasl_reads);
     return g_test_run();
 }
