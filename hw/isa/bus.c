@@ -47,12 +47,12 @@ bool isa_map(Device *device, Region *region, uint16_t port, GError **err)
     uint64_t last = port + region->size - 1;
 
     if (region->size == 0 || last > 0xffff) {
-        return fail(err, EINVAL, "%s: %" G_GUINT64_FORMAT " ports from 0x%x do not fit below 0x10000; choose a lower iobase",
+        return fail(err, EINVAL, "%s: %" G_GUINT64_FORMAT " ports from 0x%x do not fit below 0x10000; choose a lower port",
                     device_name(device), region->size, port);
     }
     const Region *other = taken_by(isa->ports, port, region->size);
     if (other) {
-        return fail(err, EBUSY, "%s: ports 0x%x to 0x%x are in use by %s (at 0x%x); choose another iobase", device_name(device),
+        return fail(err, EBUSY, "%s: ports 0x%x to 0x%x are in use by %s (at 0x%x); choose another port", device_name(device),
                     port, (unsigned)last, other->name, (unsigned)other->offset);
     }
     region_add(isa->ports, port, region, 0);

@@ -39,16 +39,25 @@ typedef struct PcBoard {
     unsigned cpus, max_cpus, serial_ports;
     bool has_hpet, has_acpi;
     GPtrArray *drives;                     /* Blk * */
+    GPtrArray *unfinished;                 /* Device *, made and not yet realized: ours to drop when something fails */
 } PcBoard;
 
 /* A chip of the board: made, and brought to life with what has been set. NULL and *err on failure. */
 static Device *make(PcBoard *pc, const DeviceModel *model, Bus *bus, GError **err)
 {
-    return device_new(pc->machine, model, bus, NULL, err);
+    Device *device = device_new(pc->machine, model, bus, NULL, err);
+
+    if (device) {
+        g_ptr_array_add(pc->unfinished, device);
+    }
+    return device;
 }
 
 static bool finish(Device *device, GError **err)
 {
+    PcBoard *pc = device->machine->board_data;
+
+    g_ptr_array_remove_fast(pc->unfinished, device);
     if (device_realize(device, err)) {
         return true;
     }
@@ -371,6 +380,10 @@ static void pc_free(Machine *machine)
         blk_close(pc->drives->pdata[i]);
     }
     g_ptr_array_free(pc->drives, TRUE);
+    for (guint i = 0; i < pc->unfinished->len; i++) {
+        object_unref(pc->unfinished->pdata[i]);
+    }
+    g_ptr_array_free(pc->unfinished, TRUE);
     g_free(pc);
 }
 
@@ -381,6 +394,7 @@ static bool pc_build(Machine *machine, GError **err)
 
     pc->machine = machine;
     pc->drives = g_ptr_array_new();
+    pc->unfinished = g_ptr_array_new();
     machine->board_data = pc;
     machine->free_board = pc_free;
     machine->complete_board = pc_complete;
