@@ -5,6 +5,7 @@
  * Follows   ELF-32 and ELF-64 program headers; Xen's PVH start-up ABI (start info version 1, entry note type 18):
  *           32-bit flat, paging off, EBX holds the guest address of hvm_start_info
  * Layout    BOOT_INFO: start info (56 bytes), one module entry (32) at +64, memory map (24 each) at +128
+ * Tests     tests/unit/boot.c, tests/guest
  */
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -177,9 +178,7 @@ static void place_map(Boot *boot)
     uint8_t entry[24] = { 0 };
 
     for (unsigned i = 0; i < boot->map.count; i++) {
-        store_le64(entry, boot->map.entries[i].start);
-        store_le64(entry + 8, boot->map.entries[i].size);
-        store_le32(entry + 16, boot->map.entries[i].type);
+        map_entry_store(&boot->map.entries[i], entry);
         boot_write(boot, MAP_AT + i * sizeof entry, entry, sizeof entry);
     }
 }

@@ -5,6 +5,7 @@
  * Follows   Documentation/arch/x86/boot.rst, protocol 2.02 and later; offsets below are into the setup header and
  *           struct boot_params ("zero page")
  * Omits     the 16-bit entry: kernels before 2.02 are refused by name (they boot from a disk through the BIOS)
+ * Tests     tests/unit/boot.c, tests/guest
  */
 #include "base/bytes.h"
 #include "base/error.h"
@@ -20,7 +21,7 @@ enum {                                     /* in the file and, from SETUP_HEADER
     ACPI_RSDP = 0x070, EXT_RAMDISK_IMAGE = 0x0c0, EXT_RAMDISK_SIZE = 0x0c4, EXT_COMMAND_LINE = 0x0c8, E820_TABLE = 0x2d0,
 };
 enum { XLF_KERNEL_64 = 1, XLF_ABOVE_4G = 2, LOADED_HIGH = 1, KEEP_SEGMENTS = 0x40, LOADER_UNDEFINED = 0xff, LOAD_AT = 0x100000,
-       ENTRY_64 = 0x200, ZERO_PAGE = 4096, E820_ENTRY = 20 };
+       ENTRY_64 = 0x200, ZERO_PAGE = 4096 };
 
 static bool linux_recognize(const uint8_t *data, size_t length)
 {
@@ -103,10 +104,7 @@ static void place_e820(const Boot *boot, uint8_t *params)
 {
     params[E820_COUNT] = (uint8_t)boot->map.count;
     for (unsigned i = 0; i < boot->map.count; i++) {
-        uint8_t *entry = params + E820_TABLE + i * E820_ENTRY;
-        store_le64(entry, boot->map.entries[i].start);
-        store_le64(entry + 8, boot->map.entries[i].size);
-        store_le32(entry + 16, boot->map.entries[i].type);
+        map_entry_store(&boot->map.entries[i], params + E820_TABLE + i * MAP_ENTRY_BYTES);
     }
 }
 

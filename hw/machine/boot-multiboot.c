@@ -7,6 +7,7 @@
  * Omits     a video mode (flag bit 2): the kernel is told of none
  * Layout    BOOT_INFO: information (120 bytes), module table (16 each) at +256, memory map (24 each) at +2048;
  *           text (command line, module lines, loader name) from BOOT_COMMAND_LINE on
+ * Tests     tests/unit/boot.c, tests/guest
  */
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -174,10 +175,8 @@ static void place_map(Boot *boot)
     uint8_t entry[24] = { 0 };
 
     for (unsigned i = 0; i < boot->map.count; i++) {
-        store_le32(entry, 20);
-        store_le64(entry + 4, boot->map.entries[i].start);
-        store_le64(entry + 12, boot->map.entries[i].size);
-        store_le32(entry + 20, boot->map.entries[i].type);
+        store_le32(entry, MAP_ENTRY_BYTES);
+        map_entry_store(&boot->map.entries[i], entry + 4);
         boot_write(boot, MAP_AT + i * sizeof entry, entry, sizeof entry);
     }
 }

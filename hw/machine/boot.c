@@ -20,6 +20,13 @@ enum { SELECTOR_CODE = 0x10, SELECTOR_DATA = 0x18 };
 
 static const BootLoader *const loaders[] = { &linux_loader, &multiboot_loader, &pvh_loader };
 
+void map_entry_store(const MapEntry *entry, uint8_t *out)
+{
+    store_le64(out, entry->start);
+    store_le64(out + 8, entry->size);
+    store_le32(out + 16, entry->type);
+}
+
 void map_add(MemoryMap *map, uint64_t start, uint64_t size, uint32_t type)
 {
     if (size && map->count < MAP_MOST) {

@@ -18,6 +18,9 @@ typedef struct MemoryMap {
     uint64_t above_4g;                     /* bytes of RAM from 4 GiB up */
     uint64_t rsdp;                         /* guest address of the ACPI root pointer, 0 without ACPI */
 } MemoryMap;
+/* An entry as E820, PVH and multiboot all write it: 20 bytes, start, size and type. */
+enum { MAP_ENTRY_BYTES = 20 };
+void map_entry_store(const MapEntry *entry, uint8_t *out);
 void map_add(MemoryMap *map, uint64_t start, uint64_t size, uint32_t type);
 
 typedef struct Boot Boot;

@@ -8,7 +8,7 @@
  *            tables stand at the end of low RAM, and boot.c sets the boot processor at the kernel's entry.
  *
  * Threads  main loop, machine lock held
- * Tests    tests/guest
+ * Tests    tests/dev/pc.c, tests/dev/fw_cfg.c, tests/guest
  */
 #include "hw/machine/pc-firmware.h"
 #include "base/bytes.h"
@@ -129,15 +129,11 @@ static bool add_array(FwCfg *fw_cfg, const char *name, const GByteArray *data, G
 /* RAM as SeaBIOS wants it: whole ranges, from which it takes its own places. */
 static bool add_e820(FwCfg *fw_cfg, const PcLayout *layout, GError **err)
 {
-    uint8_t entries[40];
+    uint8_t entries[2 * MAP_ENTRY_BYTES];
 
-    store_le64(entries, 0);
-    store_le64(entries + 8, layout->below_4g);
-    store_le32(entries + 16, E820_RAM);
-    store_le64(entries + 20, FOUR_GIB);
-    store_le64(entries + 28, layout->above_4g);
-    store_le32(entries + 36, E820_RAM);
-    return fw_cfg_add_file(fw_cfg, "etc/e820", entries, layout->above_4g ? 40 : 20, err);
+    map_entry_store(&(MapEntry){ 0, layout->below_4g, E820_RAM }, entries);
+    map_entry_store(&(MapEntry){ FOUR_GIB, layout->above_4g, E820_RAM }, entries + MAP_ENTRY_BYTES);
+    return fw_cfg_add_file(fw_cfg, "etc/e820", entries, layout->above_4g ? sizeof entries : MAP_ENTRY_BYTES, err);
 }
 
 static void add_uuid(FwCfg *fw_cfg, const char *text)

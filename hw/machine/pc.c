@@ -6,7 +6,7 @@
  * Wires    ISA IRQ n goes to 8259 input n and I/O APIC pin n (0 to pin 2); PIRQA-D through the PIIX3; the SCI is IRQ 9; events 1 and 2 are
  *          hotplug of PCI slots and processors
  * Threads  main loop, machine lock held
- * Tests    tests/dev (the rig's board "pc"), tests/guest
+ * Tests    tests/dev/pc.c and others on the rig's board "pc", tests/guest
  */
 #include "accel/x86/cpuid.h"
 #include "base/error.h"
