@@ -25,7 +25,6 @@ typedef struct BoardModel {
     const char *name, *alias, *help;
     const char *deprecated;                /* reason, or NULL */
     unsigned max_cpus;
-    const Field *props;                    /* of the Machine's -machine options */
     bool (*build)(Machine *machine, GError **err);
 } BoardModel;
 extern const BoardModel *const board_models[];
