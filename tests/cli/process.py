@@ -101,6 +101,17 @@ def _():
         check(open(f"{folder}/out").read() == "", open(f"{folder}/out").read())
 
 
+@case("a list that cannot be printed is an error; a reader that had enough is none")
+def _():
+    for args in (["-help"], ["help", "devices"], ["-M", "none", "-print-config"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ROOST, *args], stdout=full, stderr=subprocess.PIPE, timeout=MAX_SECONDS)
+        check(done.returncode == 1 and b"standard output" in done.stderr, (args, done))
+    with Running("-help", wait=0, stdin=subprocess.DEVNULL) as run:
+        run.process.stdout.close()
+        check(run.end() == (0, ""), "a closed pipe was told")
+
+
 @case("-nographic without a terminal, input at its end")
 def _():
     ran = roost("-M", "none", "-accel", "qtest", "-nographic", "-run-timeout", "0.5")
