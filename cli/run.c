@@ -7,6 +7,7 @@
 #include "cli/run.h"
 #include "accel/memory/ram.h"
 #include "base/char/chardev.h"
+#include "base/epoch.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/timer.h"
@@ -86,6 +87,8 @@ static bool begin_loop(Run *run, GError **err)
 {
     (void)run;
     (void)err;
+    epoch_enter();                         /* its registration with the kernel is cheap while there is one thread */
+    epoch_leave();
     loop_init();
     clocks_attach();
     return true;

@@ -13,11 +13,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/accel-ops.h"
 #include "accel/soft/system.h"
-#include <linux/perf_event.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 #include <x86intrin.h>
 
 enum { SIGNATURE = 0x000806f8, PHYSICAL_BITS = 46, LEVEL = 0x16, EXTENDED_LEVEL = 0x80000008 };
@@ -50,27 +46,35 @@ static void add(uint32_t *words, unsigned feature)
 
 /* The host's TSC frequency -------------------------------------------------------------------------------------- */
 
-/* The kernel's own figure, from the page that a software counter maps; 0 when it may not be asked. */
-static uint32_t khz_of_kernel(void)
+static void host_cpuid(uint32_t leaf, uint32_t out[4])
 {
-    struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_DUMMY,
-                                    .disabled = 1, .exclude_kernel = 1, .exclude_hv = 1 };
-    int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    const struct perf_event_mmap_page *page;
-    uint32_t khz = 0;
+    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(0));
+}
 
-    if (fd < 0) {
+/* What the processor or the hypervisor under us says of itself: leaf 15h with its crystal, or 40000010h. 0: neither does. (A perf event's
+ * page has the kernel's own figure too, but opening one costs ten milliseconds on some hosts.) */
+static uint32_t khz_told(void)
+{
+    enum { EAX, EBX, ECX, EDX };
+    uint32_t out[4];
+
+    host_cpuid(0, out);
+    if (out[EAX] >= 0x15) {
+        host_cpuid(0x15, out);
+        if (out[EAX] && out[EBX] && out[ECX]) {
+            return (uint32_t)((uint64_t)out[ECX] * out[EBX] / out[EAX] / 1000);
+        }
+    }
+    host_cpuid(1, out);
+    if (!(out[ECX] >> 31)) {               /* no hypervisor, no leaves of one */
         return 0;
     }
-    page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-    if (page != MAP_FAILED) {
-        if (page->cap_user_time && page->time_mult && page->time_shift < 32) {
-            khz = (uint32_t)((UINT64_C(1000000) << page->time_shift) / page->time_mult);
-        }
-        munmap((void *)(uintptr_t)page, 4096);
+    host_cpuid(0x40000000, out);
+    if (out[EAX] < 0x40000010 || out[EAX] > 0x400000ff) {
+        return 0;
     }
-    close(fd);
-    return khz;
+    host_cpuid(0x40000010, out);
+    return out[EAX];
 }
 
 static uint64_t now_ns(void)
@@ -119,7 +123,7 @@ uint32_t soft_host_tsc_khz(void)
     static uint32_t khz;
 
     if (!khz) {
-        khz = khz_of_kernel();
+        khz = khz_told();
         khz = khz ? khz : khz_measured();
     }
     return khz;
