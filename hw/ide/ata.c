@@ -233,6 +233,17 @@ static void next_pio_block(Ata *ata)
     }
 }
 
+/* Where a read starts and how much it takes; false, with the command aborted, where the disk has no such place. */
+static bool begin_read(Ata *ata, bool extended)
+{
+    if (!address(ata, extended, &ata->next_sector)) {
+        ata_abort(ata, ATA_IDNF);
+        return false;
+    }
+    ata->sectors_left = transfer_count(ata, extended);
+    return true;
+}
+
 static void read_sectors(Ata *ata, bool extended, uint32_t sectors_per_block)
 {
     if (ata->cd || sectors_per_block == 0) {
@@ -242,13 +253,10 @@ static void read_sectors(Ata *ata, bool extended, uint32_t sectors_per_block)
         ata_abort(ata, ATA_ABRT);
         return;
     }
-    if (!address(ata, extended, &ata->next_sector)) {
-        ata_abort(ata, ATA_IDNF);
-        return;
+    if (begin_read(ata, extended)) {
+        ata->block_size = sectors_per_block * ATA_SECTOR;
+        next_pio_block(ata);
     }
-    ata->sectors_left = transfer_count(ata, extended);
-    ata->block_size = sectors_per_block * ATA_SECTOR;
-    next_pio_block(ata);
 }
 
 static void read_dma(Ata *ata, bool extended)
@@ -257,14 +265,11 @@ static void read_dma(Ata *ata, bool extended)
         ata_abort(ata, ATA_ABRT);
         return;
     }
-    if (!address(ata, extended, &ata->next_sector)) {
-        ata_abort(ata, ATA_IDNF);
-        return;
+    if (begin_read(ata, extended)) {
+        ata->position = ata->end = 0;
+        ata->phase = ATA_DMA_IN;
+        ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
     }
-    ata->sectors_left = transfer_count(ata, extended);
-    ata->position = ata->end = 0;
-    ata->phase = ATA_DMA_IN;
-    ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
 }
 
 /* The next piece of a DMA transfer into the buffer; false when the transfer is over, well or badly. */
