@@ -13,6 +13,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/accel-ops.h"
 #include "accel/soft/system.h"
+#include <cpuid.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -46,35 +47,29 @@ static void add(uint32_t *words, unsigned feature)
 
 /* The host's TSC frequency -------------------------------------------------------------------------------------- */
 
-static void host_cpuid(uint32_t leaf, uint32_t out[4])
-{
-    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(0));
-}
-
 /* What the processor or the hypervisor under us says of itself: leaf 15h with its crystal, or 40000010h. 0: neither does. (A perf event's
  * page has the kernel's own figure too, but opening one costs ten milliseconds on some hosts.) */
 static uint32_t khz_told(void)
 {
-    enum { EAX, EBX, ECX, EDX };
-    uint32_t out[4];
+    uint32_t eax, ebx, ecx, edx;
 
-    host_cpuid(0, out);
-    if (out[EAX] >= 0x15) {
-        host_cpuid(0x15, out);
-        if (out[EAX] && out[EBX] && out[ECX]) {
-            return (uint32_t)((uint64_t)out[ECX] * out[EBX] / out[EAX] / 1000);
+    __cpuid(0, eax, ebx, ecx, edx);
+    if (eax >= 0x15) {
+        __cpuid_count(0x15, 0, eax, ebx, ecx, edx);
+        if (eax && ebx && ecx) {
+            return (uint32_t)((uint64_t)ecx * ebx / eax / 1000);
         }
     }
-    host_cpuid(1, out);
-    if (!(out[ECX] >> 31)) {               /* no hypervisor, no leaves of one */
+    __cpuid(1, eax, ebx, ecx, edx);
+    if (!(ecx >> 31)) {                    /* no hypervisor, no leaves of one */
         return 0;
     }
-    host_cpuid(0x40000000, out);
-    if (out[EAX] < 0x40000010 || out[EAX] > 0x400000ff) {
+    __cpuid(0x40000000, eax, ebx, ecx, edx);
+    if (eax < 0x40000010 || eax > 0x400000ff) {
         return 0;
     }
-    host_cpuid(0x40000010, out);
-    return out[EAX];
+    __cpuid(0x40000010, eax, ebx, ecx, edx);
+    return eax;
 }
 
 static uint64_t now_ns(void)
