@@ -164,13 +164,15 @@ def device_pages():
 
 def packages():
     listed = set(re.findall(r"^([a-z0-9][a-z0-9.+-]*)$", text("tests/packages"), re.M))
-    needs = {"dependency('glib-2.0'": "libglib2.0-dev", "dependency('zlib'": "zlib1g-dev", "dependency('libseccomp'": "libseccomp-dev"}
+    libraries = {"glib-2.0": "libglib2.0-dev", "zlib": "zlib1g-dev", "libseccomp": "libseccomp-dev", "liburing": "liburing-dev",
+                 "libzstd": "libzstd-dev", "nettle": "nettle-dev"}
+    needs = {f"dependency('{name}'": package for name, package in libraries.items()} | {"find_library('aio'": "libaio-dev"}
     build = "".join(text(f) for f in files if f.endswith("meson.build"))
     for call, package in needs.items():
         if call in build and package not in listed:
             yield f"tests/packages lacks {package}"
     for found in re.findall(r"dependency\('([a-z0-9.-]+)'", build):
-        if found not in ("glib-2.0", "zlib", "libseccomp", "threads"):
+        if found not in libraries and found != "threads":
             yield f"meson asks for {found}: name its package in tests/packages and here"
     calls = {"lz4": "lz4", "cpio": "cpio", "busybox": "busybox-static", "grub-mkrescue": "grub-common", "qemu-system-x86_64": "qemu-system-x86"}
     scripts = "".join(text(f) for f in files if f.startswith("tests/") and not f.endswith((".c", ".h")) and "style" not in f)
