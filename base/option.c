@@ -2,7 +2,8 @@
 /*
  * option.c - QEMU's option text
  *
- * Omits    dotted keys as nested objects: a key with dots stays one key
+ * A key with dots stays one key until option_nest() is asked.
+ *
  * Threads  none of its own
  * Tests    tests/unit/option.c, tests/fuzz/option.c
  */
@@ -228,6 +229,102 @@ Value *option_parse(const OptionGrammar *grammar, const char *text, GError **err
     }
     value_set_origin(options, grammar->who);
     return g_steal_pointer(&options);
+}
+
+/* ---- dotted keys ---- */
+
+enum { NEST_MOST = 32 };                   /* parts of a key: option text is a person's, but list_up() walks by recursion */
+
+/* The object that `part` names inside `object`, made when missing. */
+static Value *step_into(Value *object, const char *part, const char *who, const char *key, const char *const *merge, GError **err)
+{
+    Value *member = value_get(object, part);
+
+    if (!member) {
+        member = value_new_object();
+        value_set(object, part, member);
+    } else if (value_kind(member) == VALUE_STRING && merge && g_strv_contains(merge, part)) {
+        Value *parts = value_new_object();
+        value_set(parts, "filename", value_ref(member));
+        value_set(object, part, parts);
+        member = parts;
+    } else if (value_kind(member) != VALUE_OBJECT) {
+        fail(err, EINVAL, "%s: '%s' is given a value, and '%s' a part of it; use one of them", who, part, key);
+        return NULL;
+    }
+    return member;
+}
+
+static bool nest_one(Value *root, const char *key, Value *value, const char *who, const char *const *merge, GError **err)
+{
+    g_auto(GStrv) parts = g_strsplit(key, ".", -1);
+    guint count = g_strv_length(parts);
+    Value *at = root;
+
+    if (count > NEST_MOST) {
+        return fail(err, EINVAL, "%s: the key '%.40s...' has %u parts; %d are the most", who, key, count, NEST_MOST);
+    }
+    for (guint i = 0; i + 1 < count; i++) {
+        at = *parts[i] ? step_into(at, parts[i], who, key, merge, err) : NULL;
+        if (!at) {
+            return *parts[i] ? false : fail(err, EINVAL, "%s: the key '%s' has an empty part", who, key);
+        }
+    }
+    const char *last = count ? parts[count - 1] : "";
+    if (!*last) {
+        return fail(err, EINVAL, "%s: the key '%s' has an empty part", who, key);
+    }
+    Value *there = value_get(at, last);
+    if (there && value_kind(there) == VALUE_OBJECT && value_kind(value) == VALUE_STRING && merge && g_strv_contains(merge, last)) {
+        value_set(there, "filename", value_ref(value));
+        return true;
+    }
+    if (there && value_kind(there) != value_kind(value)) {
+        return fail(err, EINVAL, "%s: '%s' is given a value, and a part of it too; use one of them", who, key);
+    }
+    value_set(at, last, value_ref(value));
+    return true;
+}
+
+/* Objects whose keys are 0, 1, 2... as lists, innermost first. A new reference. */
+static Value *list_up(Value *value)
+{
+    g_autoptr(Value) list = value_new_list();
+    bool numbered = value_length(value) > 0;
+
+    if (value_kind(value) != VALUE_OBJECT) {
+        return value_ref(value);
+    }
+    for (size_t i = 0; i < value_length(value); i++) {
+        value_set(value, value_key_at(value, i), list_up(value_member_at(value, i)));
+    }
+    for (size_t i = 0; numbered && i < value_length(value); i++) {
+        g_autofree char *number = g_strdup_printf("%zu", i);
+        Value *item = value_get(value, number);
+        numbered = item != NULL;
+        if (item) {
+            value_append(list, value_ref(item));
+        }
+    }
+    return numbered ? g_steal_pointer(&list) : value_ref(value);
+}
+
+Value *option_nest(const Value *flat, const char *who, const char *const *merge, GError **err)
+{
+    g_autoptr(Value) root = value_new_object();
+
+    for (size_t i = 0; i < value_length(flat); i++) {
+        g_autoptr(Value) value = value_copy(value_member_at(flat, i));
+        if (!nest_one(root, value_key_at(flat, i), value, who, merge, err)) {
+            return NULL;
+        }
+    }
+    Value *nested = value_new_object();
+    value_set_origin(nested, value_origin(flat));
+    for (size_t i = 0; i < value_length(root); i++) {      /* the root itself is never a list */
+        value_set(nested, value_key_at(root, i), list_up(value_member_at(root, i)));
+    }
+    return nested;
 }
 
 bool option_wants_help(const char *text)

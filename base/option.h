@@ -20,6 +20,10 @@ typedef struct OptionGrammar {
 
 /* An object that the caller owns, or NULL and *err. */
 Value *option_parse(const OptionGrammar *grammar, const char *text, GError **err);
+/* Keys with dots as what they mean: {"file.driver":"nbd","server.0.host":"h"} becomes {"file":{"driver":"nbd"},"server":[{"host":"h"}]};
+ * numbers without a gap make a list. merge (may be NULL) names keys that may be text and have parts: the text becomes their
+ * "filename". A new object that the caller owns; NULL and *err where a key is both text and object, or too deep. */
+Value *option_nest(const Value *flat, const char *who, const char *const *merge, GError **err);
 /* Whether an item of the text is a bare "help" or "?". */
 bool option_wants_help(const char *text);
 /* The same options as text that option_parse() reads with this grammar: KEY=VALUE where that says it all, else JSON.

@@ -143,10 +143,40 @@ static void prints(void)
     check_printed("{}", NULL, "{}");
 }
 
+static void check_nested(const char *text, const char *expected)
+{
+    static const char *const merge[] = { "file", NULL };
+    g_autoptr(Value) flat = option_parse(&any, text, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Value) nested = option_nest(flat, "-any", merge, &error);
+    g_autofree char *json = nested ? json_print(nested, false) : g_strdup(error->message);
+
+    g_assert_cmpstr(json, ==, expected);
+}
+
+static void dotted_keys(void)
+{
+    check_nested("a=b,c.d=e,c.f.g=h", "{\"a\": \"b\", \"c\": {\"d\": \"e\", \"f\": {\"g\": \"h\"}}}");
+    check_nested("server.0.host=x,server.1.host=y", "{\"server\": [{\"host\": \"x\"}, {\"host\": \"y\"}]}");
+    check_nested("server.1.host=y", "{\"server\": {\"1\": {\"host\": \"y\"}}}");
+    check_nested("0=a", "{\"0\": \"a\"}");
+    check_nested("file=/x,file.locking=off", "{\"file\": {\"filename\": \"/x\", \"locking\": \"off\"}}");
+    check_nested("file.locking=off,file=/x", "{\"file\": {\"locking\": \"off\", \"filename\": \"/x\"}}");
+    check_nested("a=b,a.c=d", "-any: 'a' is given a value, and 'a.c' a part of it; use one of them");
+    check_nested("a.c=d,a=b", "-any: 'a' is given a value, and a part of it too; use one of them");
+    check_nested("a..b=c", "-any: the key 'a..b' has an empty part");
+    check_nested("a.=c", "-any: the key 'a.' has an empty part");
+    check_nested(".a=c", "-any: the key '.a' has an empty part");
+    g_autofree char *dots = g_strnfill(40, '.');
+    g_autofree char *deep = g_strdup_printf("a%sb=c", dots);
+    check_nested(deep, "-any: the key 'a..........................................' has 41 parts; 32 are the most");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/option/pairs", pairs);
+    g_test_add_func("/option/dotted-keys", dotted_keys);
     g_test_add_func("/option/doubled-commas", doubled_commas);
     g_test_add_func("/option/implied", implied);
     g_test_add_func("/option/flags", flags);
