@@ -3,16 +3,19 @@
  * coroutine.c - stacks, and the switch between them
  *
  * A switch saves what the System V ABI asks a callee to keep (rbx, rbp, r12 to r15, mxcsr, the x87 control word) on the
- * stack that it leaves. Stacks are mappings with a guard page below; a few are kept for the next coroutine. The address
- * and thread sanitizers are told of every switch, since both keep books per stack.
+ * stack that it leaves. Stacks are mappings with a guard page below, and the Coroutine itself lies on top; each thread keeps
+ * some for the next coroutine, without a lock. The address and thread sanitizers are told of every switch, since both keep
+ * books per stack.
  *
- * Threads  any, each coroutine on one; `mutex` guards the spare stacks
+ * Who is woken from a lock or a queue goes into the thread's list of those that are ready. It runs as soon as control is back
+ * at the thread itself (coroutine_enter() of the outermost coroutine returns), or else in the loop's next turn.
+ *
+ * Threads  any, each coroutine on one
  * Tests    tests/unit/coroutine.c
  */
 #include "base/coroutine.h"
-#include "base/lock.h"
 #include <glib.h>
-#include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -32,23 +35,21 @@
 
 #define GUARD_SIZE  ((size_t)4096)
 #define STACK_SIZE  ((size_t)1 << 20)      /* address space; only what is touched costs memory */
-#define SPARE_MOST  32
+#define SPARE_MOST  64                     /* of each thread */
+#define KEPT_SIZE   ((size_t)32 << 10)     /* of a spare stack, the part that is used all the time */
+#define TRIM_EVERY  64                     /* uses of a stack after which what lies below that part goes back to the host */
 
-typedef struct Stack Stack;
-struct Stack {                             /* lies at the top of its own mapping */
-    Stack *next;
-    char *bottom;                          /* above the guard page */
-    size_t size;                           /* from bottom to this struct */
-};
-
-struct Coroutine {
+struct Coroutine {                         /* lies at the top of its own stack */
     void (*entry)(void *opaque);
     void *opaque;
-    Stack *stack;
     void *sp;                              /* while it does not run */
     void *caller_sp;                       /* of who entered it */
     Coroutine *caller;                     /* the coroutine that entered it; NULL: the thread itself */
+    Coroutine *next;                       /* in the list of spare stacks, or of those that are ready */
     bool running, ended;
+    unsigned uses;                         /* of the stack; it outlives the coroutine */
+    char *bottom;                          /* above the guard page */
+    size_t size;                           /* from bottom to this struct */
 #ifdef WITH_ASAN
     void *fake_stack, *caller_fake_stack;
     const void *caller_bottom;
@@ -59,10 +60,13 @@ struct Coroutine {
 #endif
 };
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static Stack *spare;
-static unsigned spare_count;
+/* What a thread keeps. `key` exists for the sake of its destructor. */
 static __thread Coroutine *current;
+static __thread Coroutine *spare;
+static __thread unsigned spare_count;
+static __thread Coroutine *first_ready, **last_ready;
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
 /* coroutine_switch(save, load): pushes what the callee keeps, *save = rsp, rsp = load, pops, returns on the new stack.
  * coroutine_begin is where a new stack "returns" to, with the coroutine in rbx; nothing lies above it for a debugger. */
@@ -114,58 +118,85 @@ __asm__(".text\n"
 
 /* ---- stacks ---- */
 
-static Stack *stack_map(void)
+static void stack_unmap(Coroutine *stack)
+{
+    munmap(stack->bottom - GUARD_SIZE, GUARD_SIZE + STACK_SIZE);
+}
+
+static void unmap_spares(void *opaque)
+{
+    (void)opaque;
+    while (spare) {
+        Coroutine *stack = spare;
+
+        spare = stack->next;
+        stack_unmap(stack);
+    }
+    spare_count = 0;
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&key, unmap_spares);
+}
+
+static Coroutine *stack_map(void)
 {
     char *base = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    Stack *stack;
+    Coroutine *stack;
 
-    if (base == MAP_FAILED || mprotect(base, GUARD_SIZE, PROT_NONE) != 0) {
-        g_error("the host has no memory for the stack of a coroutine: %s", g_strerror(errno));
+    if (base == MAP_FAILED) {
+        return NULL;
     }
-    stack = (Stack *)(base + GUARD_SIZE + STACK_SIZE) - 1;
+    if (mprotect(base, GUARD_SIZE, PROT_NONE) != 0) {
+        munmap(base, GUARD_SIZE + STACK_SIZE);
+        return NULL;
+    }
+    stack = (Coroutine *)((uintptr_t)(base + GUARD_SIZE + STACK_SIZE - sizeof *stack) & ~(uintptr_t)63);
     stack->bottom = base + GUARD_SIZE;
     stack->size = (size_t)((char *)stack - stack->bottom);
     return stack;
 }
 
-static Stack *stack_get(void)
+static Coroutine *stack_get(void)
 {
-    Stack *stack = NULL;
+    Coroutine *stack = spare;
 
-    pthread_mutex_lock(&mutex);
-    if (spare) {
-        stack = spare;
+    if (stack) {
         spare = stack->next;
         spare_count--;
+    } else {
+        stack = stack_map();
     }
-    pthread_mutex_unlock(&mutex);
-    stack = stack ? stack : stack_map();
 #ifdef WITH_ASAN
-    __lsan_register_root_region(stack->bottom, stack->size);   /* it may hold the only pointer to something */
+    if (stack) {                           /* it may hold the only pointer to something */
+        __lsan_register_root_region(stack->bottom, stack->size + sizeof *stack);
+    }
 #endif
     return stack;
 }
 
-static void stack_put(Stack *stack)
+static void stack_put(Coroutine *stack)
 {
-    bool keep;
-
 #ifdef WITH_ASAN
-    __lsan_unregister_root_region(stack->bottom, stack->size);
+    __lsan_unregister_root_region(stack->bottom, stack->size + sizeof *stack);
     __asan_unpoison_memory_region(stack->bottom, stack->size); /* frames that never returned left their red zones */
 #endif
-    pthread_mutex_lock(&mutex);
-    keep = spare_count < SPARE_MOST;
-    if (keep) {
-        stack->next = spare;
-        spare = stack;
-        spare_count++;
+    if (spare_count >= SPARE_MOST) {
+        stack_unmap(stack);
+        return;
     }
-    pthread_mutex_unlock(&mutex);
-    if (!keep) {
-        munmap(stack->bottom - GUARD_SIZE, GUARD_SIZE + STACK_SIZE);
+    if (++stack->uses % TRIM_EVERY == 0) {
+        madvise(stack->bottom, (stack->size - KEPT_SIZE) & ~(size_t)4095, MADV_DONTNEED);
     }
+    if (!spare) {                          /* seldom: the list is empty when all that were made are in use */
+        pthread_once(&key_once, make_key);
+        pthread_setspecific(key, &spare);
+    }
+    stack->next = spare;
+    spare = stack;
+    spare_count++;
 }
 
 /* ---- life ---- */
@@ -173,7 +204,7 @@ static void stack_put(Stack *stack)
 /* The frame that coroutine_switch() will pop: control words, r15 r14 r13 r12, rbx, rbp, return address. */
 static void prepare(Coroutine *coroutine)
 {
-    uint64_t *top = (uint64_t *)((uintptr_t)coroutine->stack & ~(uintptr_t)15);
+    uint64_t *top = (uint64_t *)coroutine;
     uint64_t *frame = top - 10;            /* rsp is 16-aligned when coroutine_begin is reached, as before any call */
     uint32_t mxcsr;
     uint16_t x87;
@@ -191,11 +222,17 @@ static void prepare(Coroutine *coroutine)
 
 Coroutine *coroutine_new(void (*entry)(void *opaque), void *opaque)
 {
-    Coroutine *coroutine = g_new0(Coroutine, 1);
+    Coroutine *coroutine = stack_get();
 
+    if (!coroutine) {
+        return NULL;
+    }
     coroutine->entry = entry;
     coroutine->opaque = opaque;
-    coroutine->stack = stack_get();
+    coroutine->running = coroutine->ended = false;
+#ifdef WITH_ASAN
+    coroutine->fake_stack = NULL;
+#endif
     prepare(coroutine);
 #ifdef WITH_TSAN
     coroutine->fiber = __tsan_create_fiber(0);
@@ -208,8 +245,7 @@ static void coroutine_free(Coroutine *coroutine)
 #ifdef WITH_TSAN
     __tsan_destroy_fiber(coroutine->fiber);
 #endif
-    stack_put(coroutine->stack);
-    g_free(coroutine);
+    stack_put(coroutine);
 }
 
 /* On the coroutine's stack, back to who entered it. */
@@ -243,14 +279,14 @@ void coroutine_main(Coroutine *coroutine)
     leave(coroutine);
 }
 
-void coroutine_enter(Coroutine *coroutine)
+static void enter(Coroutine *coroutine)
 {
     g_assert(!coroutine->running);
     coroutine->running = true;
     coroutine->caller = current;
     current = coroutine;
 #ifdef WITH_ASAN
-    __sanitizer_start_switch_fiber(&coroutine->caller_fake_stack, coroutine->stack->bottom, coroutine->stack->size);
+    __sanitizer_start_switch_fiber(&coroutine->caller_fake_stack, coroutine->bottom, coroutine->size);
 #endif
 #ifdef WITH_TSAN
     coroutine->caller_fiber = __tsan_get_current_fiber();
@@ -267,6 +303,42 @@ void coroutine_enter(Coroutine *coroutine)
     }
 }
 
+void coroutine_enter(Coroutine *coroutine)
+{
+    enter(coroutine);
+    if (!current && first_ready) {
+        coroutine_run_ready();
+    }
+}
+
+/* ---- what is ready ---- */
+
+void coroutine_ready(Coroutine *coroutine)
+{
+    coroutine->next = NULL;
+    if (first_ready) {
+        *last_ready = coroutine;
+    } else {
+        first_ready = coroutine;
+    }
+    last_ready = &coroutine->next;
+}
+
+bool coroutine_any_ready(void)
+{
+    return first_ready != NULL;
+}
+
+void coroutine_run_ready(void)
+{
+    while (first_ready) {
+        Coroutine *coroutine = first_ready;
+
+        first_ready = coroutine->next;
+        enter(coroutine);
+    }
+}
+
 void coroutine_yield(void)
 {
     Coroutine *coroutine = current;
@@ -279,4 +351,139 @@ void coroutine_yield(void)
 Coroutine *coroutine_self(void)
 {
     return current;
+}
+
+/* ---- waiting for each other ---- */
+
+struct CoWaiter {                          /* on the stack of who waits */
+    CoWaiter *next;
+    Coroutine *coroutine;
+};
+
+static void queue_append(CoQueue *queue, CoWaiter *waiter)
+{
+    waiter->next = NULL;
+    if (queue->last) {
+        queue->last->next = waiter;
+    } else {
+        queue->first = waiter;
+    }
+    queue->last = waiter;
+}
+
+static Coroutine *queue_pop(CoQueue *queue)
+{
+    CoWaiter *waiter = queue->first;
+
+    if (!waiter) {
+        return NULL;
+    }
+    queue->first = waiter->next;
+    if (!queue->first) {
+        queue->last = NULL;
+    }
+    return waiter->coroutine;
+}
+
+void co_lock(CoMutex *lock)
+{
+    CoWaiter waiter = { .coroutine = current };
+
+    g_assert(current && lock->owner != current);
+    if (!lock->owner) {
+        lock->owner = current;
+        return;
+    }
+    queue_append(&lock->waiters, &waiter);
+    coroutine_yield();                     /* it is ours when we come back */
+}
+
+void co_unlock(CoMutex *lock)
+{
+    g_assert(lock->owner == current);
+    lock->owner = queue_pop(&lock->waiters);
+    if (lock->owner) {
+        coroutine_ready(lock->owner);
+    }
+}
+
+void co_queue_wait(CoQueue *queue, CoMutex *lock)
+{
+    CoWaiter waiter = { .coroutine = current };
+
+    queue_append(queue, &waiter);
+    if (lock) {
+        co_unlock(lock);
+    }
+    coroutine_yield();
+    if (lock) {
+        co_lock(lock);
+    }
+}
+
+bool co_queue_wake(CoQueue *queue)
+{
+    Coroutine *coroutine = queue_pop(queue);
+
+    if (coroutine) {
+        coroutine_ready(coroutine);
+    }
+    return coroutine != NULL;
+}
+
+void co_queue_wake_all(CoQueue *queue)
+{
+    while (co_queue_wake(queue)) {
+    }
+}
+
+/* Whoever leaves hands the lock over, so that nobody slips in between. */
+static void rwlock_hand_over(CoRwlock *lock)
+{
+    if (lock->readers || lock->writer) {
+        return;
+    }
+    if (co_queue_wake(&lock->waiting_writers)) {
+        lock->writer = true;
+        return;
+    }
+    while (co_queue_wake(&lock->waiting_readers)) {
+        lock->readers++;
+    }
+}
+
+void co_read_lock(CoRwlock *lock)
+{
+    if (lock->writer || !co_queue_is_empty(&lock->waiting_writers)) {
+        co_queue_wait(&lock->waiting_readers, NULL);
+    } else {
+        lock->readers++;
+    }
+}
+
+void co_read_unlock(CoRwlock *lock)
+{
+    g_assert(lock->readers > 0);
+    lock->readers--;
+    rwlock_hand_over(lock);
+}
+
+void co_write_lock(CoRwlock *lock)
+{
+    if (lock->writer || lock->readers) {
+        co_queue_wait(&lock->waiting_writers, NULL);
+    } else {
+        lock->writer = true;
+    }
+}
+
+/* Readers that queued while the writer wrote come first, so that a row of writers does not starve them. */
+void co_write_unlock(CoRwlock *lock)
+{
+    g_assert(lock->writer);
+    lock->writer = false;
+    while (co_queue_wake(&lock->waiting_readers)) {
+        lock->readers++;
+    }
+    rwlock_hand_over(lock);
 }

@@ -18,6 +18,12 @@ void coroutine_enter(Coroutine *coroutine);
 void coroutine_yield(void);                /* inside a coroutine only */
 Coroutine *coroutine_self(void);           /* NULL outside of all */
 
+/* For what wakes a coroutine of the calling thread while another one may be running: it is entered once control is back at the
+ * thread itself. The loop (io-loop.h) runs what became ready outside of coroutines. */
+void coroutine_ready(Coroutine *coroutine);
+bool coroutine_any_ready(void);
+void coroutine_run_ready(void);            /* outside of all coroutines */
+
 /* Who waits for something, first come first served. Coroutines of one thread only; all zero is ready for use. */
 typedef struct CoWaiter CoWaiter;
 typedef struct CoQueue { CoWaiter *first, *last; } CoQueue;

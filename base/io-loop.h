@@ -43,7 +43,7 @@ void io_loop_post(IoLoop *loop, void (*call)(void *opaque), void *opaque);     /
 void io_loop_wake(IoLoop *loop, Coroutine *coroutine);     /* any thread: enters it in a turn of its loop */
 
 typedef struct IoWatch IoWatch;
-/* events as in epoll(7), level triggered. */
+/* events as in epoll(7), level triggered. NULL and errno when the kernel takes no such descriptor (EPERM: a regular file). */
 IoWatch *io_watch(IoLoop *loop, int fd, uint32_t events, void (*ready)(void *opaque, uint32_t events), void *opaque);
 void io_watch_change(IoWatch *watch, uint32_t events);     /* 0 pauses */
 void io_unwatch(IoWatch *watch);           /* NULL is ignored; allowed inside its own callback */

@@ -90,3 +90,80 @@ size_t iov_slice(const struct iovec *iov, size_t count, size_t offset, size_t le
     }
     return pieces;
 }
+
+/* ---- windows ---- */
+
+Iov iov_part(Iov window, size_t offset, size_t bytes)
+{
+    offset = MIN(offset, window.bytes);
+    window.bytes = MIN(bytes, window.bytes - offset);
+    window.skip += offset;                 /* both lie in the pieces, whose sum does not wrap */
+    while (window.count > 0 && window.skip >= window.iov->iov_len) {
+        window.skip -= window.iov->iov_len;
+        window.iov++;
+        window.count--;
+    }
+    return window;
+}
+
+size_t iov_get(Iov window, size_t offset, void *out, size_t length)
+{
+    window = iov_part(window, offset, length);
+    return iov_gather(window.iov, window.count, window.skip, out, window.bytes);
+}
+
+size_t iov_put(Iov window, size_t offset, const void *in, size_t length)
+{
+    window = iov_part(window, offset, length);
+    return iov_scatter(window.iov, window.count, window.skip, in, window.bytes);
+}
+
+size_t iov_set(Iov window, size_t offset, int byte, size_t length)
+{
+    window = iov_part(window, offset, length);
+    return iov_fill(window.iov, window.count, window.skip, byte, window.bytes);
+}
+
+size_t iov_plain(Iov window, struct iovec *out)
+{
+    return iov_slice(window.iov, window.count, window.skip, window.bytes, out);
+}
+
+bool memory_is_zero(const void *memory, size_t length)
+{
+    const char *at = memory;
+    uint64_t words[8];
+
+    while (length >= sizeof words) {
+        uint64_t any = 0;
+
+        memcpy(words, at, sizeof words);
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+            any |= words[i];
+        }
+        if (any) {
+            return false;
+        }
+        at += sizeof words;
+        length -= sizeof words;
+    }
+    while (length > 0 && *at == 0) {
+        at++;
+        length--;
+    }
+    return length == 0;
+}
+
+bool iov_is_zero(Iov window)
+{
+    size_t offset = window.skip, left = window.bytes;
+
+    for (size_t i = 0; i < window.count && left > 0; i++) {
+        struct iovec part = next_part(&window.iov[i], &offset, &left);
+
+        if (!memory_is_zero(part.iov_base, part.iov_len)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -34,3 +34,4 @@ size_t iov_set(Iov window, size_t offset, int byte, size_t length);
 /* The pieces without the skip, for a system call: out has room for window.count; returns their number. */
 size_t iov_plain(Iov window, struct iovec *out);
 bool iov_is_zero(Iov window);
+bool memory_is_zero(const void *memory, size_t length);

@@ -8,6 +8,7 @@
 #include "accel/memory/ram.h"
 #include "base/char/chardev.h"
 #include "base/epoch.h"
+#include "base/io-loop.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/timer.h"
@@ -91,6 +92,7 @@ static bool begin_loop(Run *run, GError **err)
     epoch_leave();
     loop_init();
     clocks_attach();
+    io_loop_attach_main();
     return true;
 }
 
