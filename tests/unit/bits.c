@@ -62,6 +62,50 @@ static void iov_walks(void)
     g_assert_true(memcmp(out, "abXYZf..", 8) == 0);
 }
 
+/* Windows inside windows, against plain text. */
+static void iov_windows(void)
+{
+    char a[3] = "abc", b[1] = "d", c[4] = "efgh";
+    struct iovec iov[] = { { a, 3 }, { NULL, 0 }, { b, 1 }, { c, 4 } }, plain[4];
+    char out[10];
+
+    for (size_t first = 0; first <= 9; first++) {
+        for (size_t bytes = 0; bytes <= 9; bytes++) {
+            for (size_t second = 0; second <= 4; second++) {
+                Iov outer = iov_part(iov_all(iov, 4), first, bytes);
+                Iov window = iov_part(outer, second, 3);
+                size_t outer_bytes = first >= 8 ? 0 : MIN(bytes, 8 - first);
+                size_t expected = second >= outer_bytes ? 0 : MIN(3, outer_bytes - second);
+
+                g_assert_cmpuint(outer.bytes, ==, outer_bytes);
+                g_assert_cmpuint(window.bytes, ==, expected);
+                g_assert_cmpuint(iov_get(window, 0, out, sizeof out), ==, expected);
+                g_assert_true(memcmp(out, &"abcdefgh"[MIN(first + second, 8)], expected) == 0);
+                g_assert_cmpuint(iov_length(plain, iov_plain(window, plain)), ==, expected);
+            }
+        }
+    }
+    g_assert_cmpuint(iov_put(iov_part(iov_all(iov, 4), 1, 5), 1, "XYZ", 3), ==, 3);
+    g_assert_cmpuint(iov_set(iov_part(iov_all(iov, 4), 4, 2), 1, '.', 100), ==, 1);
+    g_assert_cmpuint(iov_get(iov_all(iov, 4), 0, out, 8), ==, 8);
+    g_assert_true(memcmp(out, "abXYZ.gh", 8) == 0);
+}
+
+static void zeroes_are_seen(void)
+{
+    static char zeroes[300];
+    struct iovec iov[] = { { zeroes, 100 }, { zeroes + 100, 200 } };
+
+    g_assert_true(iov_is_zero(iov_all(iov, 2)));
+    for (size_t i = 0; i < sizeof zeroes; i++) {
+        zeroes[i] = 1;
+        g_assert_false(iov_is_zero(iov_all(iov, 2)));
+        g_assert_true(iov_is_zero(iov_part(iov_all(iov, 2), 0, i)));
+        g_assert_true(iov_is_zero(iov_part(iov_all(iov, 2), i + 1, 300)));
+        zeroes[i] = 0;
+    }
+}
+
 static void iov_length_does_not_wrap(void)
 {
     struct iovec iov[] = { { NULL, SIZE_MAX }, { NULL, 2 } };
@@ -114,6 +158,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/bits/bitmap-ranges", bitmap_ranges);
     g_test_add_func("/bits/iov-walks", iov_walks);
+    g_test_add_func("/bits/iov-windows", iov_windows);
+    g_test_add_func("/bits/zeroes-are-seen", zeroes_are_seen);
     g_test_add_func("/bits/iov-length-does-not-wrap", iov_length_does_not_wrap);
     g_test_add_func("/bits/byte-orders", byte_orders);
     g_test_add_func("/bits/checked", checked);

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void append(void *opaque)
 {
@@ -185,6 +186,142 @@ static void guard_page(void)
 #endif
 }
 
+/* ---- locks and queues ---- */
+
+typedef struct Shared { CoMutex mutex; CoQueue queue; CoRwlock rwlock; GString *order; char name; } Shared;
+
+static void holds_the_mutex(void *opaque)
+{
+    Shared *shared = opaque;
+    char name = shared->name++;
+    CO_SCOPE(&shared->mutex);
+
+    g_string_append_c(shared->order, name);
+    co_queue_wait(&shared->queue, NULL);
+    g_string_append_c(shared->order, (char)(name - 'a' + 'A'));
+}
+
+/* The unlocker goes on; the next owner runs when it yields or ends. */
+static void mutex_is_fair(void)
+{
+    Shared shared = { .order = g_string_new(NULL), .name = 'a' };
+
+    for (int i = 0; i < 3; i++) {
+        coroutine_enter(coroutine_new(holds_the_mutex, &shared));
+    }
+    g_assert_cmpstr(shared.order->str, ==, "a");
+    for (int i = 0; i < 3; i++) {
+        g_assert_true(co_locked(&shared.mutex));
+        g_assert_true(co_queue_wake(&shared.queue));
+        coroutine_run_ready();
+    }
+    g_assert_cmpstr(shared.order->str, ==, "aAbBcC");
+    g_assert_false(co_locked(&shared.mutex));
+    g_assert_false(co_queue_wake(&shared.queue));
+    g_string_free(shared.order, TRUE);
+}
+
+static void waits_under_mutex(void *opaque)
+{
+    Shared *shared = opaque;
+    CO_SCOPE(&shared->mutex);
+
+    co_queue_wait(&shared->queue, &shared->mutex);
+    g_assert_true(co_locked(&shared->mutex));
+    g_string_append_c(shared->order, 'w');
+}
+
+static void wakes_all(void *opaque)
+{
+    Shared *shared = opaque;
+    CO_SCOPE(&shared->mutex);
+
+    co_queue_wake_all(&shared->queue);
+    g_string_append_c(shared->order, '!');
+}
+
+static void queue_drops_the_mutex(void)
+{
+    Shared shared = { .order = g_string_new(NULL) };
+
+    coroutine_enter(coroutine_new(waits_under_mutex, &shared));
+    coroutine_enter(coroutine_new(waits_under_mutex, &shared));
+    g_assert_false(co_locked(&shared.mutex));
+    coroutine_enter(coroutine_new(wakes_all, &shared));
+    g_assert_cmpstr(shared.order->str, ==, "!ww");
+    g_string_free(shared.order, TRUE);
+}
+
+static void reads(void *opaque)
+{
+    Shared *shared = opaque;
+
+    co_read_lock(&shared->rwlock);
+    g_string_append_c(shared->order, 'r');
+    coroutine_yield();
+    co_read_unlock(&shared->rwlock);
+}
+
+static void writes(void *opaque)
+{
+    Shared *shared = opaque;
+
+    co_write_lock(&shared->rwlock);
+    g_string_append_c(shared->order, 'w');
+    coroutine_yield();
+    co_write_unlock(&shared->rwlock);
+}
+
+/* Two read; a writer waits, and a third reader behind it. */
+static void rwlock_lets_writers_in(void)
+{
+    Shared shared = { .order = g_string_new(NULL) };
+    Coroutine *first = coroutine_new(reads, &shared), *second = coroutine_new(reads, &shared);
+    Coroutine *writer = coroutine_new(writes, &shared), *third = coroutine_new(reads, &shared);
+
+    coroutine_enter(first);
+    coroutine_enter(second);
+    coroutine_enter(writer);
+    coroutine_enter(third);
+    g_assert_cmpstr(shared.order->str, ==, "rr");
+    coroutine_enter(first);
+    g_assert_cmpstr(shared.order->str, ==, "rr");
+    coroutine_enter(second);
+    g_assert_cmpstr(shared.order->str, ==, "rrw");
+    coroutine_enter(writer);
+    g_assert_cmpstr(shared.order->str, ==, "rrwr");
+    coroutine_enter(third);
+    g_assert_false(shared.rwlock.readers || shared.rwlock.writer);
+    g_string_free(shared.order, TRUE);
+}
+
+/* Address space for stacks ends before memory does. */
+static void no_memory_is_no_coroutine(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    g_test_skip("a sanitizer takes all of the address space");
+#else
+    enum { MANY = 400 };
+    struct rlimit old, small;
+    Coroutine *coroutines[MANY];
+    unsigned count = 0, made = 0;
+
+    getrlimit(RLIMIT_AS, &old);
+    small = (struct rlimit){ (rlim_t)256 << 20, old.rlim_max };
+    setrlimit(RLIMIT_AS, &small);
+    while (made < MANY && (coroutines[made] = coroutine_new(count_twice, &count))) {
+        made++;
+    }
+    setrlimit(RLIMIT_AS, &old);
+    g_assert_cmpuint(made, <, MANY);
+    for (unsigned i = 0; i < made; i++) {
+        coroutine_enter(coroutines[i]);
+        coroutine_enter(coroutines[i]);
+    }
+    g_assert_cmpuint(count, ==, 2 * made);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -195,5 +332,9 @@ int main(int argc, char **argv)
     g_test_add_func("/coroutine/many-at-once", many_at_once);
     g_test_add_func("/coroutine/on-threads", on_threads);
     g_test_add_func("/coroutine/guard-page", guard_page);
+    g_test_add_func("/coroutine/mutex-is-fair", mutex_is_fair);
+    g_test_add_func("/coroutine/queue-drops-the-mutex", queue_drops_the_mutex);
+    g_test_add_func("/coroutine/rwlock-lets-writers-in", rwlock_lets_writers_in);
+    g_test_add_func("/coroutine/no-memory-is-no-coroutine", no_memory_is_no_coroutine);
     return g_test_run();
 }
