@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #define EVENTS_MOST  64
+#define UNPOLLED_MOST 16
 #define TIMER_BUDGET 256                   /* that one turn fires: one that is always due must not starve the rest */
 
 typedef struct Post {
@@ -58,6 +59,8 @@ struct IoLoop {
     IoTimer *timers;                       /* by deadline */
     int64_t timer_set;                     /* what the timerfd is set to; -1 */
     IoHook *hooks;
+    const IoWaiter *waiter;
+    unsigned unpolled;                     /* turns in a row that had enough to do without a look at the descriptors */
     struct { void *object; void (*free)(void *object); } slots[IO_SLOTS];
     Post *local;                           /* coroutines woken by the loop's own thread: a ring */
     size_t local_at, local_count, local_room;
@@ -212,13 +215,22 @@ void io_loop_remove_hook(IoLoop *loop, IoHook *hook)
     }
 }
 
+bool io_loop_set_waiter(IoLoop *loop, const IoWaiter *waiter)
+{
+    if (waiter && (loop->source || loop->waiter)) {
+        return false;
+    }
+    loop->waiter = waiter;
+    return true;
+}
+
 /* ---- posts and wakes ---- */
 
 static void wake_sleeper(IoLoop *loop)
 {
     uint64_t one = 1;
 
-    if (__atomic_exchange_n(&loop->sleeping, false, __ATOMIC_SEQ_CST)) {
+    if (__atomic_load_n(&loop->sleeping, __ATOMIC_SEQ_CST) && __atomic_exchange_n(&loop->sleeping, false, __ATOMIC_SEQ_CST)) {
         ssize_t written = write(loop->event_fd, &one, sizeof one);
         (void)written;                     /* fails only when the counter is full, and then it is readable anyway */
     }
@@ -230,6 +242,11 @@ static void post(IoLoop *loop, Post item)
     g_array_append_val(loop->posts, item);
     __atomic_store_n(&loop->has_posts, true, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&loop->mutex);
+    wake_sleeper(loop);
+}
+
+void io_loop_kick(IoLoop *loop)
+{
     wake_sleeper(loop);
 }
 
@@ -487,24 +504,38 @@ static void run_event(IoLoop *loop, const struct epoll_event *event)
 
 /* ---- turns ---- */
 
+static bool hooks_ready(IoLoop *loop)
+{
+    for (IoHook *hook = loop->hooks; hook; hook = hook->next) {
+        if (hook->ready && hook->ready(hook->opaque)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What comes before a wait: true when there is something to do already, else the loop counts as asleep. */
 static bool before_wait(IoLoop *loop)
 {
     for (IoHook *hook = loop->hooks, *next; hook; hook = next) {
         next = hook->next;
-        hook->submit(hook->opaque);
+        if (hook->submit) {
+            hook->submit(hook->opaque);
+        }
     }
     if (loop->local_count || coroutine_any_ready()) {
         return true;
     }
     timer_fd_set(loop);
     __atomic_store_n(&loop->sleeping, true, __ATOMIC_SEQ_CST);
-    return __atomic_load_n(&loop->has_posts, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&loop->has_posts, __ATOMIC_SEQ_CST) || hooks_ready(loop);
 }
 
 static void after_wait(IoLoop *loop)
 {
-    __atomic_store_n(&loop->sleeping, false, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&loop->sleeping, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&loop->sleeping, false, __ATOMIC_SEQ_CST);
+    }
 }
 
 static void fetch_events(IoLoop *loop, bool may_block)
@@ -513,6 +544,36 @@ static void fetch_events(IoLoop *loop, bool may_block)
 
     loop->events_at = 0;
     loop->events_count = MAX(count, 0);
+    loop->unpolled = 0;
+}
+
+/* While there is enough to do, the descriptors are looked at only now and then. */
+static void wait_for_events(IoLoop *loop, bool may_block)
+{
+    bool busy = before_wait(loop);
+
+    loop->events_at = loop->events_count = 0;
+    if (loop->waiter && (busy || !may_block)) {
+        loop->waiter->submit(loop->waiter->opaque);
+    }
+    if (busy && ++loop->unpolled < UNPOLLED_MOST) {
+        return;
+    }
+    if (busy || !may_block || !loop->waiter) {
+        fetch_events(loop, may_block && !busy);
+    } else if (loop->waiter->wait(loop->waiter->opaque, loop->epoll_fd)) {
+        fetch_events(loop, false);
+    }
+}
+
+static void complete_hooks(IoLoop *loop)
+{
+    for (IoHook *hook = loop->hooks, *next; hook; hook = next) {
+        next = hook->next;
+        if (hook->ready && hook->ready(hook->opaque)) {
+            hook->complete(hook->opaque);
+        }
+    }
 }
 
 void io_loop_turn(IoLoop *loop, bool may_block)
@@ -522,9 +583,9 @@ void io_loop_turn(IoLoop *loop, bool may_block)
     coroutine_run_ready();
     current = loop;
     loop->depth++;
-    may_block = !before_wait(loop) && may_block;
-    fetch_events(loop, may_block);
+    wait_for_events(loop, may_block);
     after_wait(loop);
+    complete_hooks(loop);
     while (loop->events_at < loop->events_count) {
         run_event(loop, &loop->events[loop->events_at++]);
     }
@@ -555,7 +616,7 @@ static gboolean source_check(GSource *source)
 
     after_wait(loop);
     return g_source_query_unix_fd(source, this->tag) != 0 || loop->local_count || coroutine_any_ready() ||
-           __atomic_load_n(&loop->has_posts, __ATOMIC_ACQUIRE);
+           __atomic_load_n(&loop->has_posts, __ATOMIC_ACQUIRE) || hooks_ready(loop);
 }
 
 static gboolean source_dispatch(GSource *source, GSourceFunc callback G_GNUC_UNUSED, gpointer opaque G_GNUC_UNUSED)
@@ -569,6 +630,8 @@ static GSourceFuncs source_functions = { .prepare = source_prepare, .check = sou
 void io_loop_attach_main(void)
 {
     IoLoop *loop = io_loop_main();
+
+    g_assert(!loop->waiter);               /* no engine yet: it would wait in its own way */
     LoopSource *source = (LoopSource *)g_source_new(&source_functions, sizeof(LoopSource));
 
     source->loop = loop;

@@ -60,14 +60,27 @@ void io_timer_init(IoTimer *timer, IoLoop *loop, void (*fire)(void *opaque), voi
 void io_timer_arm(IoTimer *timer, int64_t deadline_ns);
 void io_timer_cancel(IoTimer *timer);
 
-/* An asynchronous engine (block/aio) of this loop: submit() is called at the end of each turn, before the wait. */
+/* An asynchronous engine (block/aio) of this loop. submit() is called at the end of each turn, before the wait: what was gathered
+ * is handed over. The others may be NULL: ready() looks, without a system call, whether something is done; complete() then enters
+ * who waits for it. Between two turns of an idle loop another thread that makes ready() true calls io_loop_kick(). */
 typedef struct IoHook {
     void (*submit)(void *opaque);
+    bool (*ready)(void *opaque);
+    void (*complete)(void *opaque);
     void *opaque;
     struct IoHook *next;
 } IoHook;
 void io_loop_add_hook(IoLoop *loop, IoHook *hook);
 void io_loop_remove_hook(IoLoop *loop, IoHook *hook);
+void io_loop_kick(IoLoop *loop);           /* any thread: ends its wait, if it waits */
+/* Instead of the wait in epoll: hands over what was gathered and waits, in one system call, until something is done or the loop's
+ * epoll descriptor is ready; true when that is so. One for each loop, of those that no GMainContext turns; NULL takes it away. */
+typedef struct IoWaiter {
+    void (*submit)(void *opaque);          /* in a turn that has no time to wait */
+    bool (*wait)(void *opaque, int epoll_fd);
+    void *opaque;
+} IoWaiter;
+bool io_loop_set_waiter(IoLoop *loop, const IoWaiter *waiter);         /* false: the loop cannot have one (now) */
 /* A place for each engine's own object, found again by every file on this loop; freed with the loop. */
 typedef enum { IO_SLOT_URING, IO_SLOT_LIBAIO, IO_SLOT_THREADS, IO_SLOTS } IoSlot;
 void **io_loop_slot(IoLoop *loop, IoSlot slot, void (*free)(void *object));

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * threads.c - the engine that works everywhere: blocking calls on a pool of threads
+ *
+ * Three ways for a request, the cheapest that is possible:
+ *
+ *   inline   a read or write through the page cache with RWF_NOWAIT: what is there already is copied without any thread
+ *   serial   a write through the page cache: the kernel lets one writer at a time into a file, so one thread carries out all
+ *            that a file has gathered, without a fight for the file's lock
+ *   pool     all else blocks: a thread each, up to THREADS_MOST
+ *
+ * What a turn of the loop gathers is handed over with one lock and one wake; each thread that takes something wakes the next
+ * one while more is waiting. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only when it
+ * sleeps.
+ *
+ * Threads  requests: the loop's own; `mutex` guards the pool and the files' lists of writes; `done` is a list without lock
+ * Tests    tests/block/aio.c
+ */
+#include "base/error.h"
+#include "base/lock.h"
+#include "block/aio/engine.h"
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#define THREADS_MOST  64
+#define IDLE_SECONDS  10
+#define INLINE_BYTES  (128 << 10)          /* copying more than that would keep the loop from others; two processors copy faster */
+#define INLINE_BUDGET 64                   /* requests served inline in one turn before the loop turns */
+
+typedef struct Threads {
+    AioEngine engine;
+    IoHook hook;
+    AioOp *gathered, **last_gathered;      /* of this turn */
+    AioOp *done;                           /* atomic stack */
+    unsigned inline_left;
+} Threads;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static AioOp *queue, **queue_end = &queue;
+static unsigned waiting, threads, idle;
+
+/* ---- the pool ---- */
+
+static void append(AioOp *op)
+{
+    op->next = NULL;
+    *queue_end = op;
+    queue_end = &op->next;
+    waiting++;
+}
+
+static AioOp *pop(void)
+{
+    AioOp *op = queue;
+
+    if (op) {
+        queue = op->next;
+        waiting--;
+        if (!queue) {
+            queue_end = &queue;
+        }
+    }
+    return op;
+}
+
+/* The op's coroutine may run, and the op be gone, as soon as it is on the list. */
+static void finish(AioOp *op, ssize_t result)
+{
+    Threads *this = (Threads *)op->engine;
+    IoLoop *loop = this->engine.loop;
+    AioOp *first = __atomic_load_n(&this->done, __ATOMIC_RELAXED);
+
+    op->result = result;
+    do {
+        op->next = first;
+    } while (!__atomic_compare_exchange_n(&this->done, &first, op, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    if (!first) {                          /* else the loop has been kicked for those before */
+        io_loop_kick(loop);
+    }
+}
+
+static bool is_serial(const AioOp *op)
+{
+    return op->what == AIO_WRITE && !op->file->alignment && !op->fua;
+}
+
+/* Mutex held on entry and return; carries out op and all that its file has gathered meanwhile. The file may be closed as soon as
+ * the last one is done. */
+static void serve_writes(AioOp *op)
+{
+    AioFile *file = op->file;
+
+    for (;;) {
+        AioOp *next = op->next;
+        ssize_t result;
+
+        pthread_mutex_unlock(&mutex);
+        result = aio_do(op, 0);
+        if (next) {                        /* not the last of those we took: no need to look for more */
+            finish(op, result);
+            pthread_mutex_lock(&mutex);
+            op = next;
+            continue;
+        }
+        pthread_mutex_lock(&mutex);
+        next = file->writes;
+        file->writes = NULL;
+        file->writing = next != NULL;
+        pthread_mutex_unlock(&mutex);
+        finish(op, result);
+        pthread_mutex_lock(&mutex);
+        if (!next) {
+            return;
+        }
+        op = next;
+    }
+}
+
+static void serve(AioOp *op)
+{
+    if (is_serial(op)) {
+        op->next = NULL;
+        serve_writes(op);
+        return;
+    }
+    pthread_mutex_unlock(&mutex);
+    finish(op, aio_do(op, 0));
+    pthread_mutex_lock(&mutex);
+}
+
+static void wake_another(void);
+
+static void *pool_thread(void *opaque G_GNUC_UNUSED)
+{
+    struct timespec until;
+    int result = 0;
+    AioOp *op;
+
+    pthread_setname_np(pthread_self(), "aio");
+    pthread_mutex_lock(&mutex);
+    while ((op = pop()) || result != ETIMEDOUT) {
+        if (op) {
+            wake_another();
+            serve(op);
+            result = 0;
+            continue;
+        }
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += IDLE_SECONDS;
+        idle++;
+        result = pthread_cond_timedwait(&wake, &mutex, &until);
+        idle--;
+    }
+    threads--;
+    pthread_mutex_unlock(&mutex);
+    return NULL;
+}
+
+/* Mutex held. A signal is for the main thread: this one starts with all of them blocked. */
+static void start_thread(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attributes, pool_thread, NULL) == 0) {
+        threads++;
+    }
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Mutex held. */
+static void wake_another(void)
+{
+    if (!waiting) {
+        return;
+    }
+    if (idle) {
+        pthread_cond_signal(&wake);
+    } else if (threads < THREADS_MOST) {
+        start_thread();
+    }
+}
+
+/* ---- the loop's side ---- */
+
+static void hand_over(AioOp *op)
+{
+    AioFile *file = op->file;
+
+    if (!is_serial(op)) {
+        append(op);
+    } else if (!file->writing) {
+        file->writing = true;
+        append(op);
+    } else {
+        op->next = NULL;
+        if (file->writes) {
+            *file->last_write = op;
+        } else {
+            file->writes = op;
+        }
+        file->last_write = &op->next;
+    }
+}
+
+/* A host that starts not even one thread gets its work done on the loop's. */
+static void submit(void *opaque)
+{
+    Threads *this = opaque;
+    AioOp *op, *next;
+    LOCK_SCOPE(&mutex);
+
+    this->inline_left = INLINE_BUDGET;
+    for (op = this->gathered; op; op = next) {
+        next = op->next;
+        hand_over(op);
+    }
+    this->gathered = NULL;
+    wake_another();
+    while (threads == 0 && (op = pop())) {
+        serve(op);
+    }
+}
+
+static bool ready(void *opaque)
+{
+    return __atomic_load_n(&((Threads *)opaque)->done, __ATOMIC_SEQ_CST) != NULL;
+}
+
+/* The last one done lies on top. */
+static void complete(void *opaque)
+{
+    Threads *this = opaque;
+    AioOp *op = __atomic_exchange_n(&this->done, NULL, __ATOMIC_ACQUIRE), *first = NULL, *next;
+
+    for (; op; op = next) {
+        next = op->next;
+        op->next = first;
+        first = op;
+    }
+    for (op = first; op; op = next) {
+        next = op->next;
+        coroutine_enter(op->coroutine);
+    }
+}
+
+static bool unsupported(ssize_t result)
+{
+    return result == -EOPNOTSUPP || result == -EINVAL || result == -ENOSYS;
+}
+
+/* What the page cache can do without waiting; true: done. */
+static bool transfer_inline(Threads *this, AioOp *op)
+{
+    bool *refused = op->what == AIO_READ ? &op->file->no_nowait_read : &op->file->no_nowait_write;
+
+    if (op->what == AIO_SYNC || op->fua || op->file->alignment || *refused || aio_bytes(op) > INLINE_BYTES) {
+        return false;
+    }
+    if (this->inline_left == 0) {
+        co_yield_turn();
+    }
+    this->inline_left -= this->inline_left > 0;
+    op->result = aio_do(op, RWF_NOWAIT);
+    if (unsupported(op->result)) {
+        *refused = true;
+        return false;
+    }
+    return op->result != -EAGAIN;
+}
+
+static void transfer(AioEngine *engine, AioOp *op)
+{
+    Threads *this = (Threads *)engine;
+
+    if (transfer_inline(this, op)) {
+        return;
+    }
+    op->next = NULL;
+    if (this->gathered) {
+        *this->last_gathered = op;
+    } else {
+        this->gathered = op;
+    }
+    this->last_gathered = &op->next;
+    coroutine_yield();
+}
+
+static void threads_free(void *object)
+{
+    Threads *this = object;
+
+    io_loop_remove_hook(this->engine.loop, &this->hook);
+    g_free(this);
+}
+
+AioEngine *aio_threads(IoLoop *loop, GError **err G_GNUC_UNUSED)
+{
+    void **slot = io_loop_slot(loop, IO_SLOT_THREADS, threads_free);
+    Threads *this = *slot;
+
+    if (!this) {
+        this = *slot = g_new0(Threads, 1);
+        this->engine = (AioEngine){ loop, transfer };
+        this->hook = (IoHook){ .submit = submit, .ready = ready, .complete = complete, .opaque = this };
+        this->inline_left = INLINE_BUDGET;
+        io_loop_add_hook(loop, &this->hook);
+    }
+    return &this->engine;
+}
