@@ -5,13 +5,9 @@
 A case is a command line, lines that must come in this order (with what to type when they come), and the exit status. Prints TAP;
 on failure the console's end and the command that reproduces it. ROOST_TEST_ACCEL overrides the accelerator."""
 import os
-import re
-import select
-import shlex
-import signal
-import subprocess
 import sys
-import time
+
+import console
 
 roost, guests = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 LINUX = ["-m", "512", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"]
@@ -57,61 +53,15 @@ def run(name):
     needs, accel, arguments, script, status, seconds = CASES[name]
     missing = [n for n in needs if not os.path.exists(f"{guests}/{n}")]
     if missing:
-        return "skip", f"{', '.join(missing)} missing: run tests/guests", ""
+        raise console.Skip(f"{', '.join(missing)} missing: run tests/guests")
     command = [roost, "-accel", os.environ.get("ROOST_TEST_ACCEL", accel), *arguments]
-    shown = "reproduce: " + shlex.join(command)
-    begin = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    console, searched, step, failure = b"", 0, 0, None
-    while True:
-        left = begin + seconds - time.monotonic()
-        if left <= 0:
-            failure = f"not done after {seconds} s; waiting for {script[step][0] if step < len(script) else 'the end'}"
-            break
-        if not select.select([process.stdout], [], [], left)[0]:
-            continue
-        data = os.read(process.stdout.fileno(), 65536)
-        if not data:
-            break
-        console += data
-        while step < len(script):
-            found = re.search(script[step][0].encode(), console[searched:], re.S)
-            if not found:
-                break
-            searched += found.end()
-            answer = script[step][1]
-            step += 1
-            if answer == "signal":
-                process.send_signal(signal.SIGTERM)
-            elif answer:
-                time.sleep(0.2)
-                process.stdin.write(answer.encode())
-                process.stdin.flush()
-    if failure:
-        process.kill()
-    process.wait()
-    took = time.monotonic() - begin
-    if not failure and step < len(script):
-        failure = f"ended (status {process.returncode}) before: {script[step][0]}"
-    if not failure and process.returncode != status:
-        failure = f"exit status {process.returncode}, expected {status}"
-    tail = console.decode(errors="replace").replace("\r", "").splitlines()[-30:]
-    return ("fail" if failure else "ok"), failure or f"{took:.1f} s", "\n".join([shown] + tail)
+    outcome = console.follow(command, script, seconds, status)
+    assert not outcome.failure, outcome.failure + "\n" + outcome.tail()
+    return f"{outcome.took:.1f} s"
 
 
 names = sys.argv[3:]
 if not names:
     print("\n".join(CASES))
     sys.exit(0)
-print("TAP version 13")
-print(f"1..{len(names)}")
-for number, name in enumerate(names, 1):
-    result, note, detail = run(name)
-    if result == "skip":
-        print(f"ok {number} - {name} # SKIP {note}")
-        continue
-    print(f"{'ok' if result == 'ok' else 'not ok'} {number} - {name}: {note}")
-    if result == "fail":
-        for line in detail.splitlines():
-            print(f"# {line}")
-    sys.stdout.flush()
+console.report([(name, lambda name=name: run(name)) for name in names])
