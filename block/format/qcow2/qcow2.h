@@ -33,6 +33,7 @@
 #include "base/error.h"
 #include "block/driver.h"
 #include <errno.h>
+#include <inttypes.h>
 
 typedef struct Qcow2 Qcow2;
 
@@ -129,6 +130,10 @@ void qcow2_cache_forget(Qcow2Cache *cache, uint64_t offset, uint64_t bytes);
 /* Writes what is dirty (refcounts, mapping, L1, refcount table), in the order that keeps the image sound; what is written need not be
  * on stable storage yet. co, with or without the lock. */
 int qcow2_writeback(Qcow2 *qcow2);
+/* The writeback must not come before what was just written (data of a new cluster, a table's copy) is on disk. Any time. */
+static inline void qcow2_order_after_write(Qcow2 *qcow2);
+/* Flushes the files, and moves on what that makes free. co, with or without the lock. */
+int qcow2_flush_files(Qcow2 *qcow2);
 /* The same, then everything on stable storage, then what was waiting to be freed is free. co, without the lock. */
 int qcow2_sync(Qcow2 *qcow2);
 /* The same with the lock held (by exclusive users). */
@@ -151,6 +156,8 @@ int qcow2_refcount_add(Qcow2 *qcow2, uint64_t offset, uint64_t bytes, int64_t de
 int64_t qcow2_alloc(Qcow2 *qcow2, uint64_t bytes, bool *fresh);
 /* At offset (a cluster's begin), as many of count clusters as are free there: their number or -errno. */
 int64_t qcow2_alloc_at(Qcow2 *qcow2, uint64_t offset, uint64_t count, bool *fresh);
+/* What was freed and is safe to use again is handed to the refcounts. */
+int qcow2_release_freed(Qcow2 *qcow2);
 /* Decreases the refcounts once nothing on disk refers to them, i.e. after the next qcow2_sync(). Never yields, never fails; lock held
  * or not. */
 void qcow2_free(Qcow2 *qcow2, uint64_t offset, uint64_t bytes, Qcow2Free why);
@@ -194,6 +201,15 @@ int qcow2_l2_get_writable(Qcow2 *qcow2, uint64_t guest, Qcow2Table **out, uint32
 static inline uint64_t qcow2_l2_entry(const Qcow2 *qcow2, const Qcow2Table *table, uint32_t index);
 static inline uint64_t qcow2_l2_bitmap(const Qcow2 *qcow2, const Qcow2Table *table, uint32_t index);    /* 0 when not extended */
 void qcow2_l2_set(Qcow2 *qcow2, Qcow2Table *table, uint32_t index, uint64_t entry, uint64_t bitmap);    /* dirties */
+/* Where guest lies, as far as one answer reaches; kind NORMAL: contiguous at host. Loads the slice when needed, else does not yield. */
+typedef struct Qcow2Map {
+    Qcow2Kind kind;
+    bool writable;                         /* NORMAL, ZERO_ALLOC, UNALLOCATED_ALLOC: the cluster's refcount is one */
+    uint64_t host;                         /* of guest itself, in qcow2->data; of kinds that have one */
+    uint64_t entry;                        /* COMPRESSED_DATA */
+    uint64_t bytes;
+} Qcow2Map;
+int qcow2_map(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, Qcow2Map *map);
 /* In memory at once, on disk by the next writeback. */
 void qcow2_l1_set(Qcow2 *qcow2, uint32_t index, uint64_t entry);
 /* Room for at least `entries`; a larger table is written, flushed and named by the header. co, lock held. */
@@ -291,18 +307,21 @@ struct Qcow2 {
     CoMutex lock;
     CoMutex writing;                       /* one writeback at a time */
     uint64_t syncs_begun, syncs_done;      /* several flushes that wait are served by one */
-    bool unstable;                         /* writes that the mapping's next write must come after are not yet flushed */
+    uint64_t unstable, stable;             /* writes that must be on disk before the mapping's next: how many were made, are flushed */
     bool unflushed;                        /* mapping writes are not yet flushed */
-    bool refs_unstable_skip;               /* lazy refcounts: the dirty bit is set, refcounts need no order */
 
     /* The allocator. */
     uint64_t free_hint;                    /* cluster number: none below is free */
+    uint64_t run_hint;                     /* the same for runs of clusters, as far as it was looked */
     uint64_t zero_from;                    /* from here on the file was never written: it reads as zeroes; UINT64_MAX: not known */
+    uint64_t file_end;                     /* the file's length; we grow it before we map what lies beyond */
+    bool file_grown;                       /* by us: close cuts it back to zero_from */
     uint64_t compressed_next;              /* where the next compressed cluster may begin; 0: in a new cluster */
     GArray *freed;                         /* Qcow2Freed: references gone in memory */
+    GArray *freed_written;                 /* references gone in the file, not flushed */
     GArray *freed_stable;                  /* references gone on disk; requests that began before may still use the space */
     GArray *freed_grace;                   /* the same, waiting for the requests of the phase before */
-    uint64_t freed_bytes;
+    uint64_t freed_bytes;                  /* in all four */
     unsigned phase, phase_requests[2];     /* data requests in flight, by the phase they began in */
     Qcow2Alloc *allocs;
     Qcow2Regions *regions;
@@ -331,6 +350,10 @@ struct Qcow2 {
 #define QCOW2(node_) ((Qcow2 *)(node_))
 extern const NodeDriver qcow2_driver;      /* open.c */
 
+static inline void qcow2_order_after_write(Qcow2 *qcow2)
+{
+    qcow2->unstable++;
+}
 static inline uint64_t qcow2_l1_index(const Qcow2 *qcow2, uint64_t guest)
 {
     return guest >> (qcow2->l2_bits + qcow2->cluster_bits);
