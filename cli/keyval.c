@@ -65,7 +65,7 @@ char *keyval_preset(const Field *key)
     case FIELD_I32: case FIELD_I64:
         return g_strdup_printf("%" PRId64, key->preset);
     case FIELD_ENUM:
-        return g_strdup(key->names[key->preset]);
+        return key->preset < 0 ? NULL : g_strdup(key->names[key->preset]);
     case FIELD_ONOFFAUTO:
         return g_strdup(on_off_auto_preset[key->preset & 3]);
     default:
