@@ -40,6 +40,7 @@ struct NodeDriver {
     bool file_child;                       /* key "file" is opened before .open and is node->file */
     ChildRole file_role;
     bool backing_child;                    /* key "backing" */
+    NodePerms child_perms;                 /* a filter's own rights on its child, beside its users' */
     /* 0 to 100: is this such an image? head is what the file begins with, up to 2 KiB. NULL: never probed. */
     int (*probe)(const uint8_t *head, size_t length, const char *filename);
     /* A protocol's own spelling ("nbd:", "nbd+unix:"); NULL-terminated list of prefixes, and its parser into options. */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * drivers.c - the one list of protocols, formats and filters
+ *
+ * `roost help blockdev`, the manual, -o help and the fuzzers walk it; probing asks the formats in this order.
+ */
+#include "block/drivers.h"
+#include <string.h>
+
+const NodeDriver *const node_drivers[] = {
+    &null_co_driver,
+    &null_aio_driver,
+    &raw_driver,
+    NULL
+};
+
+const NodeDriver *node_driver_find(const char *name)
+{
+    for (size_t i = 0; name && node_drivers[i]; i++) {
+        if (strcmp(node_drivers[i]->name, name) == 0) {
+            return node_drivers[i];
+        }
+    }
+    return NULL;
+}

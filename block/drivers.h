@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * drivers.h - the names in drivers.c's list; each is defined at the end of its own file
+ */
+#pragma once
+#include "block/driver.h"
+
+extern const NodeDriver null_co_driver, null_aio_driver;
+extern const NodeDriver raw_driver;

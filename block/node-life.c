@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * node-life.c - a graph while it is in use: draining, moving to another loop, reopening, changing edges, and images found corrupt
+ *
+ * Draining stops the users (drives, jobs) of everything that is reached from a node, and waits until no request is left there. The
+ * requests of whoever drains pass, so that an image can be flushed and reopened meanwhile. Whether a graph is drained is derived:
+ * it is while any of its nodes is, and it is looked at again whenever an edge comes or goes.
+ *
+ * Threads  main thread, machine lock held, except node_idle(). `mutex` guards the list of those who wait
+ * Tests    tests/block/gate.c, tests/block/graph.c
+ */
+#include "block/node-core.h"
+#include "base/error.h"
+#include "base/event.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct DrainWait DrainWait;
+struct DrainWait {
+    GPtrArray *nodes;
+    IoLoop *loop;
+    Coroutine *coroutine;                  /* NULL: a thread waits */
+    bool done;
+    DrainWait *next;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static DrainWait *waits;
+unsigned node_drains;                      /* atomic: the length of `waits` */
+
+void node_run_on(IoLoop *loop, int (*call)(void *opaque), void *opaque)
+{
+    if (coroutine_self() && io_loop_current() == loop) {
+        call(opaque);
+    } else {
+        io_loop_run(loop, call, opaque);
+    }
+}
+
+/* ---- what hangs together ---- */
+
+static void reach(Node *node, GPtrArray *out)
+{
+    if (g_ptr_array_find(out, node, NULL)) {
+        return;
+    }
+    g_ptr_array_add(out, node);
+    for (size_t i = 0; i < node->core->parents->len; i++) {
+        reach(((Child *)node->core->parents->pdata[i])->parent, out);
+    }
+    for (size_t i = 0; i < node->core->children->len; i++) {
+        reach(((Child *)node->core->children->pdata[i])->node, out);
+    }
+}
+
+GPtrArray *node_component(Node *node)
+{
+    GPtrArray *nodes = g_ptr_array_new();
+
+    reach(node, nodes);
+    return nodes;
+}
+
+static void each_user(GPtrArray *nodes, void (*call)(NodeUser *user, const void *argument), const void *argument)
+{
+    for (size_t i = 0; i < nodes->len; i++) {
+        Node *node = nodes->pdata[i];
+        for (size_t k = 0; k < node->core->users->len; k++) {
+            call(node->core->users->pdata[k], argument);
+        }
+    }
+}
+
+/* ---- drain ---- */
+
+static void quiesce_user(NodeUser *user, const void *on)
+{
+    if (user->quiesced != *(const bool *)on) {
+        user->quiesced = *(const bool *)on;
+        if (user->ops && user->ops->quiesce) {
+            user->ops->quiesce(user->opaque, user->quiesced);
+        }
+    }
+}
+
+void node_drain_update(Node *node)
+{
+    g_autoptr(GPtrArray) nodes = node_component(node);
+    bool drained = false;
+
+    for (size_t i = 0; i < nodes->len; i++) {
+        drained |= ((Node *)nodes->pdata[i])->core->drains > 0;
+    }
+    each_user(nodes, quiesce_user, &drained);
+}
+
+static bool is_idle(GPtrArray *nodes)
+{
+    for (size_t i = 0; i < nodes->len; i++) {
+        Node *node = nodes->pdata[i];
+        if (node->core->in_flight) {
+            return false;
+        }
+        for (size_t k = 0; k < node->core->users->len; k++) {
+            NodeUser *user = node->core->users->pdata[k];
+            if (user->ops && user->ops->busy && user->ops->busy(user->opaque)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The waiter's struct may be gone as soon as it is told. */
+static void tell(DrainWait *wait)
+{
+    Coroutine *coroutine = wait->coroutine;
+    IoLoop *loop = wait->loop;
+
+    __atomic_store_n(&wait->done, true, __ATOMIC_RELEASE);
+    if (coroutine) {
+        io_loop_wake(loop, coroutine);
+    } else {
+        io_loop_kick_waiters(loop);
+    }
+}
+
+void node_idle(IoLoop *loop)
+{
+    LOCK_SCOPE(&mutex);
+    for (DrainWait *wait = waits, *next; wait; wait = next) {
+        next = wait->next;
+        if (wait->loop == loop && !wait->done && is_idle(wait->nodes)) {
+            tell(wait);
+        }
+    }
+}
+
+static void look_again(void *loop)
+{
+    node_idle(loop);
+}
+
+static void add_wait(DrainWait *wait)
+{
+    LOCK_SCOPE(&mutex);
+    wait->next = waits;
+    waits = wait;
+    __atomic_fetch_add(&node_drains, 1, __ATOMIC_SEQ_CST);
+}
+
+static void remove_wait(DrainWait *wait)
+{
+    LOCK_SCOPE(&mutex);
+    for (DrainWait **at = &waits; *at; at = &(*at)->next) {
+        if (*at == wait) {
+            *at = wait->next;
+            break;
+        }
+    }
+    __atomic_fetch_sub(&node_drains, 1, __ATOMIC_SEQ_CST);
+}
+
+static void wait_idle(Node *node)
+{
+    g_autoptr(GPtrArray) nodes = node_component(node);
+    bool here = io_loop_current() == node->loop;
+    DrainWait wait = { .nodes = nodes, .loop = node->loop, .coroutine = here ? coroutine_self() : NULL };
+
+    if (here && is_idle(nodes)) {
+        return;
+    }
+    add_wait(&wait);
+    io_loop_post(node->loop, look_again, node->loop);      /* on the thread that the counts belong to */
+    if (wait.coroutine) {
+        while (!wait.done) {
+            coroutine_yield();
+        }
+    } else {
+        io_loop_wait(node->loop, &wait.done);
+    }
+    remove_wait(&wait);
+}
+
+void node_drain_begin(Node *node)
+{
+    node->core->drains++;
+    node_drain_update(node);
+    wait_idle(node);
+}
+
+void node_drain_end(Node *node)
+{
+    node->core->drains--;
+    node_drain_update(node);
+}
+
+/* ---- another loop ---- */
+
+typedef struct Move { GPtrArray *nodes; IoLoop *loop; bool attach; } Move;
+
+static int move_nodes(void *opaque)
+{
+    Move *move = opaque;
+
+    for (size_t i = 0; i < move->nodes->len; i++) {
+        Node *node = move->nodes->pdata[i];
+        if (move->attach && node->core->opened && node->driver->attach_loop) {
+            node->driver->attach_loop(node, move->loop);
+        } else if (!move->attach && node->core->opened && node->driver->detach_loop) {
+            node->driver->detach_loop(node);
+        }
+    }
+    return 0;
+}
+
+static bool users_agree(GPtrArray *nodes, IoLoop *loop, GError **err)
+{
+    for (size_t i = 0; i < nodes->len; i++) {
+        Node *node = nodes->pdata[i];
+        for (size_t k = 0; k < node->core->users->len; k++) {
+            NodeUser *user = node->core->users->pdata[k];
+            if (user->ops && user->ops->may_move && !user->ops->may_move(user->opaque, loop, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void tell_moved(NodeUser *user, const void *loop)
+{
+    if (user->ops && user->ops->moved) {
+        user->ops->moved(user->opaque, (IoLoop *)loop);
+    }
+}
+
+bool node_set_loop(Node *node, IoLoop *loop, GError **err)
+{
+    g_autoptr(GPtrArray) nodes = node_component(node);
+    Move move = { nodes, loop, false };
+
+    if (node->loop == loop) {
+        return true;
+    }
+    if (!users_agree(nodes, loop, err)) {
+        return false;
+    }
+    node_drain_begin(node);
+    node_run_on(node->loop, move_nodes, &move);
+    for (size_t i = 0; i < nodes->len; i++) {
+        ((Node *)nodes->pdata[i])->loop = loop;
+    }
+    each_user(nodes, tell_moved, loop);
+    move.attach = true;
+    node_run_on(loop, move_nodes, &move);
+    node_drain_end(node);
+    return true;
+}
+
+/* ---- reopen ---- */
+
+static bool reopen_one(Node *node, const Value *options, bool writable, GError **err)
+{
+    bool was = node->writable;
+
+    if (was == writable && (!options || value_length(options) == 0)) {
+        return true;
+    }
+    if (node->file && writable && !was && !reopen_one(node->file, NULL, true, err)) {
+        return false;
+    }
+    if (was && !writable) {
+        node_flush(node);
+    }
+    if (node->driver->reopen && !node->driver->reopen(node, options, writable, err)) {
+        return false;
+    }
+    node->writable = writable;
+    node->core->how.writable = writable;
+    if (!node_update_perms(node, err)) {
+        node->writable = node->core->how.writable = was;
+        if (node->driver->reopen) {
+            node->driver->reopen(node, NULL, was, NULL);
+        }
+        return false;
+    }
+    for (size_t i = 0; i < node->core->children->len; i++) {
+        Child *edge = node->core->children->pdata[i];
+        node_edge_default_perms(edge);
+        if (!node_update_perms(edge->node, err)) {
+            return false;
+        }
+        if (was && !writable && edge->role != CHILD_BACKING && edge->node->core->parents->len == 1 && edge->node->core->users->len == 0
+            && !edge->node->core->monitor && !reopen_one(edge->node, NULL, false, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_cache(Node *node, const Value *cache)
+{
+    CacheFlags flags = node->cache;
+
+    flags = value_get_flag(cache, "no-flush", flags & CACHE_NO_FLUSH) ? flags | CACHE_NO_FLUSH : flags & ~CACHE_NO_FLUSH;
+    node->cache = flags;
+    return true;
+}
+
+bool node_reopen(Node *node, const Value *options, GError **err)
+{
+    g_autoptr(Value) rest = options ? value_copy(options) : value_new_object();
+    bool writable = !value_get_flag(options, "read-only", !node->writable), good;
+    const Value *backing = value_get(options, "backing");
+
+    value_remove(rest, "driver");
+    value_remove(rest, "node-name");
+    value_remove(rest, "read-only");
+    node_drain_begin(node);
+    if (value_get(rest, "cache")) {
+        take_cache(node, value_get(rest, "cache"));
+        value_remove(rest, "cache");
+    }
+    if (value_get(rest, "discard")) {
+        node->discard = strcmp(value_get_string(rest, "discard", "unmap"), "unmap") == 0;
+        value_remove(rest, "discard");
+    }
+    value_remove(rest, "backing");
+    good = value_length(rest) == 0 || node->driver->reopen
+           || fail(err, ENOTSUP, "'%s': '%s' of a %s node cannot be changed while it is open", node_who(node), value_key_at(rest, 0),
+                   node->driver->name);
+    good = good && reopen_one(node, rest, writable, err);
+    if (good && backing && value_kind(backing) != VALUE_OBJECT) {
+        const char *name = value_string(backing);
+        Node *below = name ? node_find(name) : NULL;
+        int result = name && !below ? -ENOENT : node_change_backing(node, below, err);
+        good = result == 0 || (below || !name ? false : fail(err, ENOENT, "there is no node '%s'", name));
+    }
+    node_drain_end(node);
+    return good;
+}
+
+/* ---- backing ---- */
+
+int node_change_backing(Node *node, Node *backing, GError **err)
+{
+    Child *edge = node_child_edge(node, "backing");
+    Node *old = edge ? edge->node : NULL;
+    bool good = true;
+
+    if (!node->driver->backing_child) {
+        fail(err, ENOTSUP, "'%s': a %s image has no backing file", node_who(node), node->driver->name);
+        return -ENOTSUP;
+    }
+    if (old == backing) {
+        return 0;
+    }
+    node_drain_begin(node);
+    if (old) {
+        node_ref(old);
+        node_remove_edge(edge);
+    }
+    good = !backing || node_add_edge(node, backing, "backing", CHILD_BACKING, err);
+    if (!good && old) {
+        node_add_edge(node, old, "backing", CHILD_BACKING, NULL);
+    }
+    node_drain_end(node);
+    node_unref(old);
+    return good ? 0 : -EBUSY;
+}
+
+int node_write_backing_name(Node *node, const char *file, const char *format, GError **err)
+{
+    if (!node->driver->write_backing_name) {
+        fail(err, ENOTSUP, "'%s': a %s image names no backing file", node_who(node), node->driver->name);
+        return -ENOTSUP;
+    }
+    if (!node->writable) {
+        fail(err, EACCES, "'%s' is read-only", node_who(node));
+        return -EACCES;
+    }
+    int result = node->driver->write_backing_name(node, file, format);
+    if (result < 0) {
+        fail(err, -result, "'%s': the name of the backing file could not be written: %s", node_who(node), strerror(-result));
+        return result;
+    }
+    g_free(node->backing_name);
+    g_free(node->backing_format);
+    node->backing_name = g_strdup(file && *file ? file : NULL);
+    node->backing_format = g_strdup(file && *file ? format : NULL);
+    return 0;
+}
+
+/* ---- corrupt images ---- */
+
+static void emit_corrupt(void *data)
+{
+    event_emit("BLOCK_IMAGE_CORRUPTED", data);
+}
+
+void node_corrupt(Node *node, bool fatal, uint64_t offset, uint64_t size, const char *format, ...)
+{
+    va_list arguments;
+
+    if (node->core->corrupt) {
+        return;                            /* one line per image */
+    }
+    va_start(arguments, format);
+    g_autofree char *what = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    report_error("%s image '%s' is corrupt: %s%s", node->driver->name, node_who(node), what,
+                 fatal ? "; writing to it stops here" : "");
+    node->core->corrupt = fatal;
+    Value *data = value_new_object();
+    value_set(data, "device", value_new_string(""));
+    value_set(data, "node-name", value_new_string(node->name));
+    value_set(data, "msg", value_new_string(what));
+    if (offset != UINT64_MAX) {
+        value_set(data, "offset", value_new_uint(offset));
+    }
+    if (size != UINT64_MAX) {
+        value_set(data, "size", value_new_uint(size));
+    }
+    value_set(data, "fatal", value_new_bool(fatal));
+    loop_post(emit_corrupt, data);
+}
