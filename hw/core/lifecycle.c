@@ -11,6 +11,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "block/blk.h"
 #include "hw/core/exit-status.h"
 #include "hw/core/machine.h"
 #include <string.h>
@@ -78,6 +79,14 @@ static void tell_state(Machine *machine, bool running)
     }
 }
 
+/* Processors stand. What they asked of their disks has been done afterwards, and may change guest memory until then. */
+void machine_settle_storage(void)
+{
+    for (Blk *blk = blk_next(NULL); blk; blk = blk_next(blk)) {
+        blk_drain(blk);
+    }
+}
+
 void machine_start(Machine *machine)
 {
     if (machine->state == RUN_RUNNING) {
@@ -85,6 +94,7 @@ void machine_start(Machine *machine)
     }
     machine->state = RUN_RUNNING;
     guest_clock_run(true);
+    blk_machine_runs();
     tell_state(machine, true);
     event_emit("RESUME", NULL);
     if (machine->accel) {
@@ -102,6 +112,8 @@ void machine_stop(Machine *machine, RunState state)
     machine->state = state;
     if (was_running) {
         guest_clock_run(false);
+        machine_settle_storage();
+        blk_flush_all();
         tell_state(machine, false);
         event_emit("STOP", NULL);
     }
@@ -212,6 +224,7 @@ void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void 
 
 void machine_reset_now(Machine *machine, Cause cause)
 {
+    machine_settle_storage();
     region_begin();
     for (guint i = 0; i < machine->devices->len; i++) {
         device_reset(machine->devices->pdata[i]);

@@ -8,6 +8,7 @@
 #include "hw/core/machine.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "block/blk.h"
 #include "hw/core/exit-status.h"
 #include <errno.h>
 #include <string.h>
@@ -63,6 +64,12 @@ static void on_ioapic_eoi(void *opaque, uint8_t vector)
     }
 }
 
+/* werror=stop and its kin: a person makes room, and the guest goes on. */
+static void stop_for_storage(void *opaque)
+{
+    machine_request_stop(opaque, RUN_IO_ERROR);
+}
+
 Machine *machine_new_bare(const Value *config, GError **err)
 {
     Machine *machine = g_new0(Machine, 1);
@@ -74,6 +81,7 @@ Machine *machine_new_bare(const Value *config, GError **err)
     }
     machine->config = config;
     machine->state = RUN_PRELAUNCH;
+    blk_on_stop(stop_for_storage, machine);
     machine->devices = g_ptr_array_new();
     machine->buses = g_ptr_array_new();
     machine->cpus = g_ptr_array_new();
@@ -155,6 +163,7 @@ void machine_free(Machine *machine)
     if (machine->accel) {
         accel_pause(machine->accel);
     }
+    blk_on_stop(NULL, NULL);
     while (machine->devices->len) {
         device_unrealize(machine->devices->pdata[machine->devices->len - 1]);
     }

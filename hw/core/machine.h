@@ -90,6 +90,7 @@ void machine_triple_fault(Machine *machine);              /* a reset by the gues
 void machine_request_eject(Machine *machine, Device *device);    /* the guest has let it go: device_delete() soon */
 void machine_handle_requests(Machine *machine);           /* main loop, by itself; a rig calls it by hand */
 void machine_reset_now(Machine *machine, Cause cause);    /* main loop, CPUs paused by it: devices in order, then CPUs, then after_reset; RESET */
+void machine_settle_storage(void);         /* main loop, CPUs paused: waits for every request that devices have made of their disks */
 const char *run_state_name(RunState state);
 const char *cause_name(Cause cause);
 

@@ -65,6 +65,7 @@ bool machine_save(Machine *machine, GByteArray *out, GError **err)
     uint8_t clock[8];
 
     (void)err;
+    machine_settle_storage();
     g_byte_array_append(out, (const uint8_t *)magic, sizeof magic);
     store_le64(clock, (uint64_t)clock_now(CLOCK_GUEST));
     g_byte_array_append(out, clock, sizeof clock);

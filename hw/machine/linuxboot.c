@@ -18,7 +18,8 @@ enum { TYPE_OF_LOADER = 0x210, LOAD_FLAGS = 0x211, RAMDISK_IMAGE = 0x218, RAMDIS
        COMMAND_LINE_POINTER = 0x228, LOADER_UNDEFINED = 0xff, CAN_USE_HEAP = 0x80, HEAP_END = 0xde00, SETUP_MOST = 0x8000 };
 enum { DMA_READ = 2, DMA_SELECT = 8, DESCRIPTOR = 16, HEADER = 32, HEADER_SUM = 9 };
 extern const uint8_t linuxboot_rom[], linuxboot_rom_end[], linuxboot_table[], linuxboot_header[];
-static const char rom_file[] = "genroms/linuxboot.bin", order_file[] = "bootorder", order[] = "/rom@genroms/linuxboot.bin";
+static const char rom_file[] = "genroms/linuxboot.bin";
+const char linuxboot_order[] = "/rom@genroms/linuxboot.bin";
 
 typedef struct Part {
     uint16_t address_key, size_key, data_key;
@@ -68,8 +69,7 @@ static bool add_rom(FwCfg *fw_cfg, const Part *parts, size_t count, GError **err
     }
     header[HEADER_SUM] = negative_sum(header, HEADER);
     rom[size - 1] = negative_sum(rom, size - 1);
-    return fw_cfg_add_file(fw_cfg, rom_file, rom, size, err) &&
-           (fw_cfg_file(fw_cfg, order_file) || fw_cfg_add_file(fw_cfg, order_file, order, sizeof order, err));
+    return fw_cfg_add_file(fw_cfg, rom_file, rom, size, err);
 }
 
 bool linuxboot_add(FwCfg *fw_cfg, const Boot *boot, GError **err)

@@ -6,3 +6,4 @@
 
 /* Copies everything; false and a sentence when the kernel cannot be started this way. */
 bool linuxboot_add(FwCfg *fw_cfg, const Boot *boot, GError **err);
+extern const char linuxboot_order[];        /* its line in the boot order */

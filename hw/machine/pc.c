@@ -19,6 +19,8 @@
 #include "hw/chipset/piix4-pm.h"
 #include "hw/intc/intc.h"
 #include "hw/isa/port92.h"
+#include "hw/machine/bootorder.h"
+#include "hw/machine/linuxboot.h"
 #include "hw/machine/pc-firmware.h"
 #include "hw/models.h"
 #include "hw/timer/timers.h"
@@ -355,7 +357,11 @@ static bool pc_complete(Machine *machine, GError **err)
         .cpu_hotplug = pc->cpu_hotplug != NULL, .pci_hotplug = pc->pci_hotplug != NULL,
     };
 
-    return pc_firmware_build(&pc->firmware, pc->machine, &layout, err);
+    const Value *boot = value_get(machine->config, "boot");
+    bool rom_first = value_get(boot, "kernel") && value_get(boot, "firmware");
+
+    return pc_firmware_build(&pc->firmware, pc->machine, &layout, err) &&
+           (fw_cfg_file(pc->fw_cfg, "bootorder") || bootorder_add(pc->fw_cfg, machine, rom_first ? linuxboot_order : "", err));
 }
 
 static void pc_after_reset(Machine *machine)
