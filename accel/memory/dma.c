@@ -121,3 +121,10 @@ void dma_unmap(DmaMap *map, size_t bytes_used)
     ram_block_unref(map->ram);
     memset(map, 0, sizeof *map);
 }
+
+void dma_written(const DmaMap *map, size_t offset, size_t length)
+{
+    if (map->ram && map->write && offset < map->length) {
+        written(map->ram, map->ram_offset + offset, MIN(length, map->length - offset));
+    }
+}

@@ -17,6 +17,8 @@ typedef struct DmaMap { void *host; size_t length; RamBlock *ram; uint64_t ram_o
 /* Maps the longest run from address, at most length bytes; holds a reference on the RAM. false when not RAM. */
 bool dma_map(AddressSpace *space, uint64_t address, size_t length, bool write, DmaMap *map);
 void dma_unmap(DmaMap *map, size_t bytes_used);
+/* Bytes of a map for writing that stays mapped were written: what dma_unmap() would say of them. */
+void dma_written(const DmaMap *map, size_t offset, size_t length);
 
 #define DMA_ACCESS(bits)                                                                                      \
     static inline bool dma_read_le##bits(AddressSpace *space, uint64_t address, uint##bits##_t *value)        \

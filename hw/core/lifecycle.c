@@ -71,6 +71,17 @@ void machine_on_state_change(Machine *machine, void (*changed)(void *opaque, boo
     g_array_append_val(machine->state_listeners, listener);
 }
 
+void machine_off_state_change(Machine *machine, void (*changed)(void *opaque, bool running), void *opaque)
+{
+    for (guint i = 0; i < machine->state_listeners->len; i++) {
+        const StateListener *listener = &g_array_index(machine->state_listeners, StateListener, i);
+        if (listener->changed == changed && listener->opaque == opaque) {
+            g_array_remove_index(machine->state_listeners, i);
+            return;
+        }
+    }
+}
+
 static void tell_state(Machine *machine, bool running)
 {
     for (guint i = 0; i < machine->state_listeners->len; i++) {

@@ -97,6 +97,7 @@ const char *cause_name(Cause cause);
 /* Who hears the power button and wakes: the PM device registers itself. */
 void machine_on_powerdown(Machine *machine, void (*pressed)(void *opaque), void *opaque);
 void machine_on_state_change(Machine *machine, void (*changed)(void *opaque, bool running), void *opaque);
+void machine_off_state_change(Machine *machine, void (*changed)(void *opaque, bool running), void *opaque);
 
 /* -device and the tree's devices[]: a model by name with text properties. On failure nothing has changed. */
 Device *machine_add_device(Machine *machine, const Value *description, GError **err);

@@ -48,6 +48,12 @@ void pci_config_set32(PciDevice *pci, unsigned offset, uint32_t value)
     store_le32(pci->config + offset, value);
 }
 
+void pci_set_device_id(PciDevice *pci, uint16_t device_id)
+{
+    pci->device_id = device_id;
+    pci_config_set16(pci, PCI_DEVICE_ID, device_id);
+}
+
 static void set_mask(uint8_t *masks, unsigned offset, unsigned size, uint32_t mask)
 {
     for (unsigned i = 0; i < size; i++) {
@@ -74,7 +80,7 @@ void pci_config_init(PciDevice *pci)
     memset(pci->writable, 0, sizeof pci->writable);
     memset(pci->write_clears, 0, sizeof pci->write_clears);
     pci_config_set16(pci, PCI_VENDOR_ID, model->vendor);
-    pci_config_set16(pci, PCI_DEVICE_ID, model->device);
+    pci_set_device_id(pci, model->device);
     pci->config[PCI_REVISION_ID] = model->revision;
     pci->config[PCI_CLASS_PROG] = model->class_code;
     pci_config_set16(pci, PCI_CLASS_DEVICE, model->class_code >> 8);
@@ -113,6 +119,9 @@ uint32_t pci_config_read(PciDevice *pci, unsigned offset, unsigned size)
 {
     uint32_t value = 0;
 
+    if (pci_model(pci)->config_reading) {
+        pci_model(pci)->config_reading(pci, offset, size);
+    }
     for (unsigned i = 0; i < size; i++) {
         value |= (uint32_t)pci->config[offset + i] << (8 * i);
     }
@@ -174,9 +183,9 @@ bool pci_after_load(PciDevice *pci, GError **err)
 {
     const PciModel *model = pci_model(pci);
 
-    if (pci_config_get16(pci, PCI_VENDOR_ID) != model->vendor || pci_config_get16(pci, PCI_DEVICE_ID) != model->device) {
+    if (pci_config_get16(pci, PCI_VENDOR_ID) != model->vendor || pci_config_get16(pci, PCI_DEVICE_ID) != pci->device_id) {
         return fail(err, EINVAL, "%s: the saved state is of PCI device %04x:%04x, this is %04x:%04x", device_name(&pci->device),
-                    pci_config_get16(pci, PCI_VENDOR_ID), pci_config_get16(pci, PCI_DEVICE_ID), model->vendor, model->device);
+                    pci_config_get16(pci, PCI_VENDOR_ID), pci_config_get16(pci, PCI_DEVICE_ID), model->vendor, pci->device_id);
     }
     if (pci->config[PCI_INTERRUPT_PIN] != model->interrupt_pin) {
         return fail(err, EINVAL, "%s: the saved state has another interrupt pin than this device", device_name(&pci->device));

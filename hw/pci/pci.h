@@ -33,6 +33,7 @@ typedef struct PciModel {
     uint8_t revision;
     uint8_t interrupt_pin;                 /* 0 none, 1 INTA# to 4 INTD# */
     void (*config_written)(PciDevice *pci, unsigned offset, unsigned size);    /* after the masks took effect */
+    void (*config_reading)(PciDevice *pci, unsigned offset, unsigned size);    /* before the guest reads: for bytes that are a window */
 } PciModel;
 
 typedef struct PciBar {
@@ -57,6 +58,7 @@ struct PciDevice {
     uint16_t wanted;                       /* devfn + 1 from addr=, 0: the bus chooses */
     bool multifunction;
     bool attached;
+    uint16_t device_id;                    /* the model's, unless pci_set_device_id() said otherwise */
     char *romfile;
     uint32_t rombar;
     uint8_t config[PCI_CONFIG_SIZE], writable[PCI_CONFIG_SIZE], write_clears[PCI_CONFIG_SIZE];
@@ -105,6 +107,7 @@ uint16_t pci_config_get16(const PciDevice *pci, unsigned offset);
 uint32_t pci_config_get32(const PciDevice *pci, unsigned offset);
 void pci_config_set16(PciDevice *pci, unsigned offset, uint16_t value);
 void pci_config_set32(PciDevice *pci, unsigned offset, uint32_t value);
+void pci_set_device_id(PciDevice *pci, uint16_t device_id);                     /* in realize: a model whose id follows from its properties */
 /* Makes bits of a register writable (or cleared by writing ones) for the guest. */
 void pci_config_writable(PciDevice *pci, unsigned offset, unsigned size, uint32_t mask);
 void pci_config_write_clears(PciDevice *pci, unsigned offset, unsigned size, uint32_t mask);

@@ -29,10 +29,9 @@ typedef struct QueueElement {
     size_t in_total;                       /* in_bytes as it was popped */
     uint16_t head;                         /* the driver's name for the chain; saved state holds it */
     /* the queue's own */
-    bool busy;
-    unsigned maps_used, pieces_room;
+    bool busy, own_arrays;
+    unsigned room, maps_used, out_maps;
     DmaMap *maps;                          /* of all pieces, readable ones first, as they were mapped */
-    unsigned out_maps;
     struct iovec *pieces;
     struct QueueElement *next_free;
 } QueueElement;
@@ -78,6 +77,10 @@ void queue_kicks_off(Queue *queue);
 bool queue_kicks_on(Queue *queue);
 /* The loop of every device: queue_next() pops with kicks off, and turns them on again when there is nothing left (then NULL). */
 QueueElement *queue_next(Queue *queue);
+/* How many may be popped before queue_pop() says NULL although there is more, so that a driver who adds as fast as the device answers
+ * does not hold its thread. The owner's; at first without limit. */
+void queue_set_budget(Queue *queue, unsigned pops);
+bool queue_budget_spent(const Queue *queue);
 
 /* Gives it back; written: how many bytes of `in`, from its start, hold an answer (as it was popped). The memory is unmapped,
  * marked dirty, its translated code dropped. The driver is not interrupted yet. */

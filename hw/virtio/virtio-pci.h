@@ -40,9 +40,8 @@ typedef struct VirtioPci {
     uint16_t queue_select;
     uint32_t device_feature_select, driver_feature_select;
     uint8_t window;                        /* offset of the capability for accesses through configuration space; 0: none */
-    uint8_t pending_bar;
     Region legacy_io, msix_bar, modern_bar, common_io, isr_io, device_io, notify_io;
-    GArray *bells;                         /* Doorbells that are set now */
+    GArray *bells;                         /* what is set now, as VirtioBell */
 } VirtioPci;
 static inline VirtioPci *VIRTIO_PCI(Device *device) { return (VirtioPci *)device; }
 static inline VirtioPci *virtio_pci_of(Virtio *virtio) { return (VirtioPci *)virtio->device; }

@@ -69,14 +69,12 @@ typedef struct VirtioQueue {
     unsigned index;
     uint16_t size_most;                    /* the device's limit */
     /* registers' side */
-    uint16_t size, vector;                 /* vector is atomic */
+    uint16_t size, vector;                 /* vector: atomic */
     bool enabled;
     uint64_t descriptors, available, used;
-    uint16_t saved_available, saved_used;  /* filled by before_save */
+    uint16_t next_available, next_used;    /* where it starts: 0, or loaded */
     /* queues' side */
     Queue *queue;
-    unsigned budget;
-    bool again;
     int kick;                              /* an eventfd that the loop watches */
     IoWatch *watch;
 } VirtioQueue;
@@ -109,17 +107,21 @@ struct Virtio {
     unsigned queue_count;
     VirtioQueue *queues;
     VirtioPhase phase;
+    bool idle;                             /* phase is VIRTIO_IDLE: what a reset waits for */
     bool start_again;                      /* DRIVER_OK came while stopping */
     uint8_t held_status;                   /* what the status register shows until idle */
-    bool machine_stopped;
-    uint8_t *in_flight;                    /* saved state: queue and head, 16 bits each, of what is handed out */
-    uint32_t in_flight_bytes;
+    bool watched;                          /* between virtio_realized() and virtio_unrealize() */
+    /* saved state, filled by before_save */
+    bool was_live;
+    uint8_t *queue_state, *in_flight;      /* of each queue; queue and head, 16 bits each, of each element that is handed out */
+    uint32_t queue_state_bytes, in_flight_bytes;
     /* queues' side */
     bool live;                             /* handle() may be called */
     bool paused;                           /* the machine stands still */
+    bool stopping, in_stop;
     bool interrupts_due;
     IoHook hook;
-    int posts;                             /* atomic: on their way to the main loop */
+    char *complaint;                       /* atomic: why a queue is broken, on its way to the main loop */
 };
 
 /* ---- for models ---- */
