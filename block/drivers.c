@@ -8,6 +8,9 @@
 #include <string.h>
 
 const NodeDriver *const node_drivers[] = {
+    &file_driver,
+    &host_device_driver,
+    &host_cdrom_driver,
     &null_co_driver,
     &null_aio_driver,
     &raw_driver,

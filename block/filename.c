@@ -10,9 +10,9 @@
 #include "block/node-core.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "block/proto/file.h"
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const NodeDriver *driver_of_prefix(const char *filename)
 {
@@ -40,10 +40,8 @@ static size_t protocol_length(const char *filename)
 static Value *path_options(const char *path)
 {
     Value *options = value_new_object();
-    struct stat status;
-    bool device = stat(path, &status) == 0 && (S_ISBLK(status.st_mode) || S_ISCHR(status.st_mode));
 
-    value_set(options, "driver", value_new_string(device && node_driver_find("host_device") ? "host_device" : "file"));
+    value_set(options, "driver", value_new_string(file_driver_for(path)));
     value_set(options, "filename", value_new_string(path));
     return options;
 }

@@ -625,7 +625,7 @@ static bool probe_format(char **format, const char *filename, const Value *file,
     Node *node;
 
     look.writable = false;
-    look.share = true;                     /* a look takes no lock: the open that follows does */
+    look.share = look.peek = true;         /* a look takes no lock: the open that follows does */
     if (!node_open_under(&node, file, &look, NULL, err)) {
         return false;
     }

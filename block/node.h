@@ -78,6 +78,7 @@ typedef struct NodeOpen {
     bool writable;
     bool auto_readonly;                    /* read-only instead of failing */
     bool share;                            /* read-only, no locks, may be stale: roost img -U */
+    bool peek;                             /* a look before the real open: nobody is warned of anything */
     bool no_backing;                       /* leave the chain below unopened: info, rebase -u */
     bool no_io;                            /* metadata only: data files may be missing, no key is needed */
     bool checking;                         /* a dirty or corrupt image is opened as it is: check, repair */
