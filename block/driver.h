@@ -29,6 +29,7 @@ struct Child {
     const char *name;                      /* "file" */
     ChildRole role;
     NodePerms perms, shared;
+    bool own_writer;                       /* commit writes below: what parent reads stays the same */
 };
 
 struct NodeDriver {
@@ -73,6 +74,7 @@ struct NodeDriver {
 
     /* Images (tools and QMP). */
     const Field *create_options;           /* -o keys beside size; their help is -o help */
+    const char *create_order;              /* keys as "Formatting ..." prints them, "size" among them, those with * always; NULL: size first */
     bool (*create)(Node *file, uint64_t size, const Value *options, const NodeOpen *how, GError **err);  /* co; a format, into file */
     bool (*create_file)(const char *filename, uint64_t size, const Value *options, GError **err);        /* co; a protocol */
     bool (*measure)(const Value *options, Node *source, uint64_t size, ImageMeasure *measure, GError **err);   /* co */

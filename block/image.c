@@ -135,6 +135,35 @@ void image_snapshot_clear(ImageSnapshot *snapshot)
     g_clear_pointer(&snapshot->name, g_free);
 }
 
+static bool take_match(GArray *all, const char *wanted, bool by_id, ImageSnapshot *out)
+{
+    for (size_t i = 0; i < all->len; i++) {
+        ImageSnapshot *snapshot = &g_array_index(all, ImageSnapshot, i);
+        if (g_strcmp0(by_id ? snapshot->id : snapshot->name, wanted) == 0) {
+            *out = *snapshot;
+            out->id = g_strdup(snapshot->id);
+            out->name = g_strdup(snapshot->name);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool image_snapshot_find(Node *node, const char *name_or_id, ImageSnapshot *out, GError **err)
+{
+    if (!node->driver->snapshots || !node->driver->snapshots->list) {
+        return fail(err, ENOTSUP, "'%s': a %s image has no snapshots", node_who(node), node->driver->name);
+    }
+    g_autoptr(GArray) all = g_array_new(FALSE, TRUE, sizeof(ImageSnapshot));
+    g_array_set_clear_func(all, (GDestroyNotify)image_snapshot_clear);
+    int result = node->driver->snapshots->list(node, all);
+    if (result < 0) {
+        return fail(err, -result, "'%s': its snapshots cannot be listed: %s", node_who(node), strerror(-result));
+    }
+    return take_match(all, name_or_id, true, out) || take_match(all, name_or_id, false, out)
+           || fail(err, ENOENT, "'%s': snapshot '%s' not found", node_who(node), name_or_id);
+}
+
 void image_bitmap_clear(ImageBitmap *bitmap)
 {
     g_clear_pointer(&bitmap->name, g_free);

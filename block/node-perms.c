@@ -54,7 +54,7 @@ static void edge_perms(const Child *edge, NodePerms perms, NodePerms shared, Nod
         break;
     case CHILD_BACKING:
         *out = perms & PERM_CONSISTENT_READ;
-        *out_shared = PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED | (shared & PERM_WRITE ? PERM_WRITE | PERM_RESIZE : 0);
+        *out_shared = PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED | (shared & PERM_WRITE || edge->own_writer ? PERM_WRITE | PERM_RESIZE : 0);
         break;
     }
 }
