@@ -11,6 +11,7 @@
  */
 #include "block/drive.h"
 #include "block/blk-core.h"
+#include "block/filter/throttle-group.h"
 #include "base/error.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -379,6 +380,15 @@ static bool add_filter(Node **top, const char *driver, const Value *keys, const 
     return node_open(&filter, options, &how, err) && put_above(top, filter);
 }
 
+static bool add_throttle(Node **top, const Plan *plan, GError **err)
+{
+    const char *group = value_get_string(plan->limits, "group", plan->id);
+    g_autoptr(Value) keys = value_new_object();
+
+    value_set(keys, "throttle-group", value_new_string(group));
+    return throttle_group_configure(group, plan->limits, err) && add_filter(top, "throttle", keys, plan, err);
+}
+
 static bool open_image(Node **top, const Plan *plan, GError **err)
 {
     if (plan->filename) {
@@ -402,7 +412,7 @@ static bool open_tree(Node **top, const Plan *plan, GError **err)
         return false;
     }
     if ((!plan->snapshot || (open_temporary(&overlay, *top, plan, err) && put_above(top, overlay))) &&
-        (!value_length(plan->limits) || add_filter(top, "throttle", plan->limits, plan, err)) &&
+        (!value_length(plan->limits) || add_throttle(top, plan, err)) &&
         (!plan->copy_on_read || add_filter(top, "copy-on-read", NULL, plan, err))) {
         return true;
     }
@@ -448,9 +458,6 @@ Blk *drive_open(const Value *drive, GError **err)
     blk->on_write = plan.on_write;
     if (!has_image(&plan)) {
         return blk;
-    }
-    if (value_length(plan.limits) && !value_get(plan.limits, "group")) {
-        value_set(plan.limits, "group", value_new_string(plan.id));
     }
     DriveJob job = { &plan, blk, err, false };
     plan.how.loop = blk->loop;

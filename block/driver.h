@@ -70,6 +70,7 @@ struct NodeDriver {
     bool (*reopen)(Node *node, const Value *options, bool writable, GError **err);               /* co; drained */
     void (*detach_loop)(Node *node);       /* drained; timers, watches and engine slots go and come */
     void (*attach_loop)(Node *node, IoLoop *loop);
+    void (*quiesce)(Node *node, bool on);  /* its graph is drained: let go of what waits for time alone. Main thread; may come twice */
     char *(*filename)(const Node *node);   /* NULL: the file child's, or json: of its options */
 
     /* Images (tools and QMP). */

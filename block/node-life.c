@@ -87,6 +87,14 @@ static void quiesce_user(NodeUser *user, const void *on)
     }
 }
 
+static void quiesce_driver(Node *node, bool on)
+{
+    if (node->core->opened && node->driver->quiesce && node->core->quiesced != on) {
+        node->driver->quiesce(node, on);
+    }
+    node->core->quiesced = on;
+}
+
 void node_drain_update(Node *node)
 {
     g_autoptr(GPtrArray) nodes = node_component(node);
@@ -96,6 +104,9 @@ void node_drain_update(Node *node)
         drained |= ((Node *)nodes->pdata[i])->core->drains > 0;
     }
     each_user(nodes, quiesce_user, &drained);
+    for (size_t i = 0; i < nodes->len; i++) {
+        quiesce_driver(nodes->pdata[i], drained);
+    }
 }
 
 static bool is_idle(GPtrArray *nodes)
