@@ -31,5 +31,7 @@ const DeviceModel *const device_models[] = {
     &port92_model,
     &post_port_model,
     &pvpanic_model,
+    &scsi_cd_model,
+    &scsi_hd_model,
     NULL,
 };

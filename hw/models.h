@@ -11,4 +11,5 @@ extern const DeviceModel i440fx_pcihost_model, i440fx_model, cpu_hotplug_model, 
 extern const DeviceModel fw_cfg_model, ide_cd_model, ide_hd_model, piix_ide_model;
 extern const DeviceModel i8042_model, pc_testdev_model, port92_model, post_port_model, pvpanic_model;
 extern const DeviceModel apic_model, ioapic_model, isa_i8259_model;
+extern const DeviceModel scsi_cd_model, scsi_hd_model;
 extern const DeviceModel hpet_model, isa_pit_model, mc146818rtc_model;
