@@ -88,7 +88,7 @@ static bool claim(BlockConf *conf, const Device *device, bool removable, bool ne
     if (needs_write && blk_readonly(conf->blk)) {
         return fail(err, EROFS, "device '%s': '%s' is read-only, and this model cannot say so to its guest", device_name(device), blk_name(conf->blk));
     }
-    if (!blk_claim(conf->blk, !blk_readonly(conf->blk), conf->share_rw, err)) {
+    if (!blk_claim(conf->blk, !conf->read_only && !blk_readonly(conf->blk), conf->share_rw, err)) {
         g_prefix_error(err, "device '%s': ", device_name(device));
         return false;
     }

@@ -19,6 +19,7 @@ typedef struct BlockConf {
     int rerror, werror;                    /* BlkErrorPolicy */
     uint32_t cylinders, heads, sectors;    /* cyls=, heads=, secs=; 0: guessed */
     char *serial;
+    bool read_only;                        /* set by a model that never writes: a CD-ROM drive */
 } BlockConf;
 
 extern const char *const block_error_policies[];           /* "auto", "report", "ignore", "enospc", "stop" */

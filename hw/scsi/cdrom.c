@@ -224,7 +224,7 @@ static bool cd_realize(Device *device, GError **err)
 {
     ScsiDrive *drive = (ScsiDrive *)device;
 
-    drive->removable = true;
+    drive->removable = drive->conf.read_only = true;
     if (!drive_realize(drive, true, false, MMC_SECTOR, err)) {
         return false;
     }

@@ -31,7 +31,8 @@ typedef struct ScsiDrive {
     int32_t scsi_version;
     bool removable, dpofua;
     /* home, except that the main thread looks at them and says what a person does: atomic */
-    bool tray_open, locked, media_event, eject_request;
+    bool tray_open, locked, media_event, eject_request, read_only;
+    uint64_t blocks;                       /* of the medium, 0: none */
     bool tray_told;                        /* main thread: what the storage knows of the tray */
     bool write_cache;                      /* saved state's copy */
 } ScsiDrive;
@@ -49,7 +50,8 @@ void drive_io(ScsiRequest *request, BlkOp op, unsigned flags, uint64_t offset, u
               void (*step)(ScsiRequest *request));
 /* The same with request->buffer, from its start. */
 void drive_io_buffer(ScsiRequest *request, BlkOp op, uint64_t offset, uint64_t bytes, void (*step)(ScsiRequest *request));
-uint64_t drive_blocks(const ScsiDrive *drive);             /* how many it has: 0 without medium. Home */
+uint64_t drive_blocks(const ScsiDrive *drive);             /* how many it has: 0 without medium. Any thread */
+bool drive_read_only(const ScsiDrive *drive);              /* any thread */
 uint64_t scsi_lba(const uint8_t *cdb);
 /* request->lba and blocks from the CDB, held against the capacity; false: answered. */
 bool drive_range(ScsiRequest *request);
@@ -81,6 +83,7 @@ uint64_t disk_write_same_count(const ScsiRequest *request, ScsiMode *mode);
 
 /* medium.c: of removable ones */
 extern const BlkDeviceOps drive_storage_ops;
+void drive_look_at_medium(ScsiDrive *drive);               /* main thread: its size, and whether it can be written */
 bool drive_has_medium(const ScsiDrive *drive);             /* and the tray is closed */
 bool drive_ready(ScsiRequest *request);    /* ScsiModel.ready */
 void drive_start_stop(ScsiRequest *request);

@@ -23,7 +23,12 @@ TRACE_TABLE(scsi_io_trace)
 
 uint64_t drive_blocks(const ScsiDrive *drive)
 {
-    return blk_length(drive->conf.blk) / drive->scsi.block_size;
+    return __atomic_load_n(&drive->blocks, __ATOMIC_ACQUIRE);
+}
+
+bool drive_read_only(const ScsiDrive *drive)
+{
+    return __atomic_load_n(&drive->read_only, __ATOMIC_ACQUIRE);
 }
 
 static ScsiRequest *request_of(BlkRequest *io)
@@ -105,7 +110,7 @@ bool drive_range(ScsiRequest *request)
 
 bool drive_writable(ScsiRequest *request)
 {
-    if (blk_readonly(drive_of(request)->conf.blk)) {
+    if (drive_read_only(drive_of(request))) {
         scsi_fail(request, SENSE_WRITE_PROTECTED);
         return false;
     }
@@ -160,7 +165,7 @@ void drive_read_range(ScsiRequest *request)
         return;
     }
     cut(request->in, &request->in_count, &request->in_bytes, (size_t)request->expected);
-    if (force_unit_access(request) && !blk_readonly(drive_of(request)->conf.blk)) {
+    if (force_unit_access(request) && !drive_read_only(drive_of(request))) {
         drive_io(request, BLK_FLUSH, 0, 0, 0, NULL, 0, read_now);
     } else {
         read_now(request);
@@ -204,7 +209,7 @@ void drive_write(ScsiRequest *request)
 
 void drive_flush(ScsiRequest *request)
 {
-    if (blk_readonly(drive_of(request)->conf.blk)) {
+    if (drive_read_only(drive_of(request))) {
         scsi_finish(request);
     } else {
         drive_io(request, BLK_FLUSH, 0, 0, 0, NULL, 0, scsi_finish);

@@ -18,6 +18,14 @@ static void set(bool *flag, bool value)
     __atomic_store_n(flag, value, __ATOMIC_RELEASE);
 }
 
+void drive_look_at_medium(ScsiDrive *drive)
+{
+    Blk *blk = drive->conf.blk;
+
+    __atomic_store_n(&drive->blocks, blk_length(blk) / drive->scsi.block_size, __ATOMIC_RELEASE);
+    set(&drive->read_only, blk_readonly(blk) || scsi_model(&drive->scsi)->type == 5);
+}
+
 bool drive_has_medium(const ScsiDrive *drive)
 {
     return !get(&drive->tray_open) && drive_blocks(drive) > 0;
@@ -103,6 +111,7 @@ static void resized(void *opaque)
 {
     ScsiDrive *drive = opaque;
 
+    drive_look_at_medium(drive);
     scsi_parameters_changed(&drive->scsi, SCSI_ATTENTION_CAPACITY);
 }
 
@@ -111,6 +120,7 @@ static void medium_changed(void *opaque, bool loaded)
 {
     ScsiDrive *drive = opaque;
 
+    drive_look_at_medium(drive);
     drive->tray_told = !loaded;
     set(&drive->tray_open, !loaded);
     set(&drive->eject_request, false);

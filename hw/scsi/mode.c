@@ -92,7 +92,7 @@ void disk_mode_sense(ScsiRequest *request)
         scsi_fail(request, SENSE_BAD_FIELD);
         return;
     }
-    uint8_t specific = (uint8_t)((blk_readonly(drive->conf.blk) ? WRITE_PROTECTED : 0) | (drive->dpofua ? DPO_FUA : 0));
+    uint8_t specific = (uint8_t)((drive_read_only(drive) ? WRITE_PROTECTED : 0) | (drive->dpofua ? DPO_FUA : 0));
     size_t descriptor = cdb[1] & NO_DESCRIPTOR || drive_blocks(drive) == 0 ? 0 : put_descriptor(drive, out + at);
     at += descriptor;
     size_t pages = at;
