@@ -92,16 +92,15 @@ MemoryDisk *memory_disk_new(const char *name, uint64_t size)
 
     g_assert_no_error(err);
     disk->node.length = size;
-    disk->node.writable = disk->node.discard = true;
+    disk->node.writable = disk->node.discard = disk->node.core->opened = true;
     disk->bytes = g_malloc0(MAX(size, 1));
     return disk;
 }
 
 void memory_disk_settle(void)
 {
-    for (unsigned quiet = 0; quiet < 3; quiet++) {
+    for (unsigned turns = 0; turns < 64; turns++) {
         while (loop_iterate(false)) {
-            quiet = 0;
         }
         io_loop_turn(io_loop_main(), false);
     }
