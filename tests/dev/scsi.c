@@ -437,6 +437,7 @@ static void modes_can_be_asked_and_changed(Rig *rig)
     check_good(RUN(24, 0, 0x1a, 8, 0x08, 0, 24, 0), 24);
     memcpy(out, in, 24);
     out[0] = out[6] = 0;
+    check_good(RUN(0, 512, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), 512);
     unsigned flushes = disk->flushes;
     check_good(RUN(0, 24, 0x15, 0x10, 0, 0, 24, 0), 24);
     check_eq(disk->flushes, flushes + 1);  /* the cache's end */
