@@ -237,7 +237,7 @@ static void luks_show(Node *node, ImageInfo *info)
     info->encrypted = true;
     info->specific = value_new_object();
     value_set(info->specific, "type", value_new_string("luks"));
-    value_set(info->specific, "data", luks_info(&image->luks));
+    value_set(info->specific, "data", luks_info(&image->luks, NULL));
 }
 
 static bool luks_change(Node *node, const Value *options, bool force, ImageProgress *progress G_GNUC_UNUSED, GError **err)

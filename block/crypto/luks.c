@@ -318,17 +318,20 @@ Crypt *luks_crypt(const Luks *luks, const LuksKey *key, const char *who, GError 
     return crypt_new(&luks->spec, key->bytes, luks->key_bytes, who, err);
 }
 
-Value *luks_info(const Luks *luks)
+Value *luks_info(const Luks *luks, const char *format)
 {
     Value *info = value_new_object(), *slots = value_new_list();
 
     value_set(info, "ivgen-alg", value_new_string(iv_generator_names[luks->spec.ivgen]));
-    if (luks->spec.ivgen == IVGEN_ESSIV) {
-        value_set(info, "ivgen-hash-alg", value_new_string(hash_names[luks->spec.ivgen_hash]));
-    }
     value_set(info, "hash-alg", value_new_string(hash_names[luks->hash]));
     value_set(info, "cipher-alg", value_new_string(cipher_names[luks->spec.cipher]));
     value_set(info, "uuid", value_new_string(luks->uuid));
+    if (luks->spec.ivgen == IVGEN_ESSIV) {
+        value_set(info, "ivgen-hash-alg", value_new_string(hash_names[luks->spec.ivgen_hash]));
+    }
+    if (format) {
+        value_set(info, "format", value_new_string(format));
+    }
     value_set(info, "cipher-mode", value_new_string(cipher_mode_names[luks->spec.mode]));
     for (unsigned n = 0; n < LUKS_SLOTS; n++) {
         Value *slot = value_new_object();

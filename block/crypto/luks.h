@@ -68,8 +68,8 @@ Crypt *luks_crypt(const Luks *luks, const LuksKey *key, const char *who, GError 
  * that of unlocking; force allows to erase the last one. co. */
 extern const Field luks_amend_options[];
 bool luks_amend(Luks *luks, const LuksStore *store, const Value *options, const LuksKey *key, bool force, GError **err);
-/* QMP's ImageInfoSpecificLUKS, members only. */
-Value *luks_info(const Luks *luks);
+/* QMP's ImageInfoSpecificLUKS, members only, in QEMU's order; format (may be NULL) is put in where qcow2's form has it. */
+Value *luks_info(const Luks *luks, const char *format);
 
 extern const struct NodeDriver luks_driver;  /* luks-driver.c */
 
