@@ -83,6 +83,7 @@ struct NodeDriver {
     int (*check)(Node *node, ImageCheck *check, CheckRepair repair);                             /* co; counts, 0 or -errno */
     const ImageSnapshotOps *snapshots;
     const ImageBitmapOps *bitmaps;
+    const Field *amend_options;            /* of -o of amend, beside size; NULL: create_options */
     bool (*amend)(Node *node, const Value *options, bool force, ImageProgress *progress, GError **err);  /* co */
     int (*write_backing_name)(Node *node, const char *file, const char *format);                 /* co */
     int (*make_empty)(Node *node);         /* co; drops all clusters: commit */

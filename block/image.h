@@ -17,6 +17,7 @@ typedef struct ImageMeasure { uint64_t required, fully_allocated, bitmaps; bool 
 typedef struct ImageInfo {
     uint64_t cluster_size;                 /* 0: none */
     bool dirty, compressed, encrypted;
+    uint64_t vm_state_offset;              /* where saved machines' memory begins, behind the disk's own end; 0: none */
     Value *specific;                       /* QMP's ImageInfoSpecific: {"type":"qcow2","data":{...}}; owned; NULL */
 } ImageInfo;
 
