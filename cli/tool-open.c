@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tool-open.c - how the tools open images
+ *
+ * A name on the command line is trusted, a name inside an image is not, unless --trust was said. No format named means that
+ * the first bytes decide: nobody runs on the image meanwhile, or its lock would refuse us.
+ *
+ * Threads  the tool's only one
+ * Tests    tests/block/img-commands.py
+ */
+#include "base/option.h"
+#include "cli/tool.h"
+#include <errno.h>
+#include <string.h>
+
+/* KEY=VALUE,... with dotted keys, as --image-opts takes it. */
+static Value *image_options(const ToolOpen *how, GError **err)
+{
+    static const OptionGrammar grammar = { .who = "--image-opts" };
+    static const char *const merge[] = { "file", "backing", NULL };
+    g_autoptr(Value) flat = option_parse(&grammar, how->name, err);
+
+    return flat ? option_nest(flat, "--image-opts", merge, err) : NULL;
+}
+
+static bool open_node(Node **out, const ToolOpen *how, const NodeOpen *flags, GError **err)
+{
+    if (!how->image_opts) {
+        return node_open_file(out, how->name, how->format, how->more, flags, err);
+    }
+    if (how->format) {
+        return fail(err, EINVAL, "--image-opts and a format exclude each other: write driver=%s among the options", how->format);
+    }
+    g_autoptr(Value) options = image_options(how, err);
+    if (!options) {
+        return false;
+    }
+    for (size_t i = 0; i < value_length(how->more); i++) {
+        value_set(options, value_key_at(how->more, i), value_ref(value_member_at(how->more, i)));
+    }
+    return node_open(out, options, flags, err);
+}
+
+bool tool_open(ToolImage *image, const ToolOpen *how, GError **err)
+{
+    NodeOpen flags = {
+        .writable = how->writable, .share = how->share, .no_backing = how->no_backing, .no_io = how->no_io,
+        .checking = how->checking, .trust = how->trust, .probe = true, .discard = how->discard, .detect_zeroes = how->detect_zeroes,
+    };
+    NodePerms perms = (how->no_io ? 0 : PERM_CONSISTENT_READ) | (how->writable ? PERM_WRITE : 0) |
+                      (how->writable && how->resizable ? PERM_RESIZE : 0);
+    NodePerms shared = how->exclusive ? PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED : PERM_ALL;
+
+    *image = (ToolImage){ 0 };
+    if (how->cache && !tool_parse_cache(how->cache, &flags.cache, err)) {
+        return false;
+    }
+    if (!open_node(&image->node, how, &flags, err)) {
+        image->node = NULL;
+        return false;
+    }
+    image->user = node_attach(image->node, tool_name, perms, shared, err);
+    if (!image->user) {
+        g_clear_pointer(&image->node, node_unref);
+        return false;
+    }
+    image->write_flags = node_cache(image->node) & CACHE_WRITETHROUGH ? REQ_FUA : 0;
+    return true;
+}
+
+int tool_close(ToolImage *image)
+{
+    int result = 0;
+
+    if (!image->node) {
+        return 0;
+    }
+    if (!node_readonly(image->node)) {
+        result = node_flush(image->node);
+    }
+    if (image->user) {
+        node_detach(image->user);
+    }
+    node_unref(image->node);
+    *image = (ToolImage){ 0 };
+    return result;
+}
