@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * main.c - table of contents: roost run (the default), roost help
+ * main.c - table of contents: roost run (the default), roost img, roost io, roost help
  *
  * Tests    tests/cli
  */
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/help.h"
+#include "cli/img.h"
+#include "cli/io.h"
 #include "cli/run.h"
 #include "hw/core/exit-status.h"
 #include <errno.h>
@@ -46,9 +48,37 @@ static int run_command(int argc, char **argv)
     return status;
 }
 
+/* Called by one of these names, through a symbolic link, the executable is that subcommand. */
+static int run_as(const char *name, int argc, char **argv, bool *found)
+{
+    *found = true;
+    if (strcmp(name, "qemu-img") == 0) {
+        return printed(img_main(argc, argv, "qemu-img"));
+    }
+    if (strcmp(name, "qemu-io") == 0) {
+        return printed(io_main(argc, argv, "qemu-io"));
+    }
+    *found = false;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    bool found;
+    int status;
+
     standard_descriptors();
+    status = run_as(slash ? slash + 1 : argc > 0 ? argv[0] : "", argc, argv, &found);
+    if (found) {
+        return status;
+    }
+    if (argc > 1 && strcmp(argv[1], "img") == 0) {
+        return printed(img_main(argc - 1, argv + 1, "roost img"));
+    }
+    if (argc > 1 && strcmp(argv[1], "io") == 0) {
+        return printed(io_main(argc - 1, argv + 1, "roost io"));
+    }
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         return printed(help_command(argc - 2, argv + 2));
     }

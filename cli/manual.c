@@ -10,6 +10,8 @@
  */
 #include "cli/manual.h"
 #include "base/char/chardev.h"
+#include "cli/img.h"
+#include "cli/io.h"
 #include "cli/keyval.h"
 #include "cli/options.h"
 #include "hw/core/machine.h"
@@ -192,6 +194,29 @@ static void put_streams(void)
     put_keys(chardev_common_keys);
 }
 
+static void put_tool_term(const char *bold, const char *argument)
+{
+    put_term("", bold, argument && *argument ? " " : "", argument);
+}
+
+static void put_tool_text(const char *line)
+{
+    put_line(line);
+    puts(".br");
+}
+
+static void put_tools(void)
+{
+    puts(".SH ROOST IMG");
+    puts("Makes, shows, checks, converts and changes disk images. Options, output and exit status are those of \\fBqemu\\-img\\fR(1); through a");
+    puts("symbolic link of that name the executable takes its place. File names inside an image are followed into the image's own");
+    puts("folder only, unless \\fB\\-\\-trust\\fR is said.");
+    img_print_manual(put_tool_term, put_tool_text);
+    puts(".SH ROOST IO");
+    puts("Sends requests to a disk image: \\fBroost io\\fR [options] [image]. The commands are those of \\fBqemu\\-io\\fR; \\fBhelp\\fR lists them.");
+    io_print_manual(put_tool_term, put_tool_text);
+}
+
 /* Rows of the table in docs/exit-status.md, then the prose below it. */
 static void put_exit_status(void)
 {
@@ -249,7 +274,7 @@ static void put_examples(void)
 static const char opening[] =
     ".ad l\n.nh\n"
     ".SH NAME\nroost \\- run a virtual PC\n"
-    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" ]\n.br\n.B roost help\n.RI [ topic ]\n"
+    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" ]\n.br\n.B roost img\n.I command ...\n.br\n.B roost io\n.RI [ options ]\n.RI [ image ]\n.br\n.B roost help\n.RI [ topic ]\n"
     ".SH DESCRIPTION\n"
     "Roost runs a guest on a virtual PC, by \\fI/dev/kvm\\fR or on its own software CPU where there is no usable KVM.\n"
     "It takes the command line of QEMU. What is asked for by name and is not supported yet is refused by name.\n"
@@ -301,6 +326,7 @@ void manual_print(void)
     put_devices(true);
     put_streams();
     put_terminal_keys();
+    put_tools();
     put_exit_status();
     fputs(ending_files, stdout);
     put_examples();

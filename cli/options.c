@@ -156,6 +156,8 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
 void options_print_help(void)
 {
     printf("usage: roost [run] [options] [disk image]\n"
+           "       roost img COMMAND ...       disk images; roost img --help\n"
+           "       roost io [options] [image]  requests to one; roost io --help\n"
            "       roost help [options|devices|machines|chardevs|cpus|manual]\n\n"
            "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
     for (const Option *option = run_options; !is_end(option); option++) {
