@@ -33,5 +33,6 @@ const DeviceModel *const device_models[] = {
     &pvpanic_model,
     &scsi_cd_model,
     &scsi_hd_model,
+    &virtio_blk_models[0], &virtio_blk_models[1], &virtio_blk_models[2],
     NULL,
 };

@@ -13,3 +13,5 @@ extern const DeviceModel i8042_model, pc_testdev_model, port92_model, post_port_
 extern const DeviceModel apic_model, ioapic_model, isa_i8259_model;
 extern const DeviceModel scsi_cd_model, scsi_hd_model;
 extern const DeviceModel hpet_model, isa_pit_model, mc146818rtc_model;
+/* X-pci, X-pci-transitional, X-pci-non-transitional (hw/virtio/virtio-pci.h). */
+extern const DeviceModel virtio_blk_models[3];

@@ -192,10 +192,6 @@ static void build_board(Rig *rig, const char *board)
 {
     GError *err = NULL;
 
-    g_autoptr(Value) more = rig->test->settings ? rig->test->settings() : NULL;
-    for (size_t i = 0; i < value_length(more); i++) {
-        value_set(rig->config, value_key_at(more, i), value_ref(value_member_at(more, i)));
-    }
     value_path_set(rig->config, "machine.type", value_new_string(board), NULL);
     value_path_set(rig->config, "memory.size", value_new_int(RIG_RAM), NULL);
     g_autoptr(Value) accel = value_new_object();
@@ -249,7 +245,11 @@ static void build(Rig *rig)
     const char *board = rig->test->board ? rig->test->board : "isa";
     static const char *const small_boards[] = { "bare", "isa", "intc", "chipset", NULL };
     bool small = g_strv_contains(small_boards, board);
+    g_autoptr(Value) more = rig->test->settings ? rig->test->settings() : NULL;
 
+    for (size_t i = 0; i < value_length(more); i++) {
+        value_set(rig->config, value_key_at(more, i), value_ref(value_member_at(more, i)));
+    }
     if (small) {
         build_small(rig, board);
     } else {
