@@ -33,6 +33,8 @@ const DeviceModel *const device_models[] = {
     &pvpanic_model,
     &scsi_cd_model,
     &scsi_hd_model,
+    &virtio_balloon_models[0], &virtio_balloon_models[1], &virtio_balloon_models[2],
     &virtio_blk_models[0], &virtio_blk_models[1], &virtio_blk_models[2],
+    &virtio_rng_models[0], &virtio_rng_models[1], &virtio_rng_models[2],
     NULL,
 };

@@ -123,9 +123,9 @@ void machine_stop(Machine *machine, RunState state)
     machine->state = state;
     if (was_running) {
         guest_clock_run(false);
+        tell_state(machine, false);        /* devices that serve queues of their own stop first */
         machine_settle_storage();
         blk_flush_all();
-        tell_state(machine, false);
         event_emit("STOP", NULL);
     }
 }
