@@ -16,7 +16,8 @@ static const struct { const char *topic, *option; } topics[] = {
     { "machines", "machine" }, { "machine", "machine" }, { "devices", "device" }, { "device", "device" }, { "chardevs", "chardev" },
     { "chardev", "chardev" }, { "cpus", "cpu" }, { "cpu", "cpu" }, { "accels", "accel" }, { "accel", "accel" }, { "drive", "drive" },
     { "drives", "drive" }, { "log", "d" }, { "trace", "trace" }, { "smp", "smp" }, { "memory", "m" }, { "boot", "boot" },
-    { "rtc", "rtc" }, { "action", "action" }, { "sandbox", "sandbox" },
+    { "rtc", "rtc" }, { "action", "action" }, { "sandbox", "sandbox" }, { "blockdev", "blockdev" },
+    { "objects", "object" }, { "object", "object" },
 };
 
 static bool show_topic(const char *topic)
@@ -48,7 +49,7 @@ int help_command(int argc, char **argv)
     }
     if (!show_topic(argv[0])) {
         report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
-                     "smp, memory, boot, rtc, action, sandbox, log, trace and manual", argv[0]);
+                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace and manual", argv[0]);
         return EXIT_STATUS_USAGE;
     }
     return EXIT_STATUS_OK;

@@ -10,9 +10,11 @@
  */
 #include "cli/manual.h"
 #include "base/char/chardev.h"
+#include "block/driver.h"
 #include "cli/img.h"
 #include "cli/io.h"
 #include "cli/keyval.h"
+#include "cli/objects.h"
 #include "cli/options.h"
 #include "hw/core/machine.h"
 #include <stdio.h>
@@ -217,6 +219,31 @@ static void put_tools(void)
     io_print_manual(put_tool_term, put_tool_text);
 }
 
+static void put_block_drivers(void)
+{
+    puts(".SH BLOCK DRIVERS");
+    puts("What \\fB\\-blockdev\\fR, \\fB\\-drive\\fR and \\fBroost img\\fR make disks of. All of them take:");
+    put_keys(blockdev_keys);
+    for (const NodeDriver *const *driver = node_drivers; *driver; driver++) {
+        put_term("", (*driver)->name, "", NULL);
+        put_line((*driver)->help);
+        if ((*driver)->options) {
+            put_keys((*driver)->options);
+        }
+    }
+}
+
+static void put_objects(void)
+{
+    puts(".SH OBJECTS");
+    puts("What \\fB\\-object\\fR makes.");
+    for (const ObjectKind *kind = object_kinds; kind->name; kind++) {
+        put_term("", kind->name, "", NULL);
+        put_line(kind->help);
+        put_keys(kind->keys);
+    }
+}
+
 /* Rows of the table in docs/exit-status.md, then the prose below it. */
 static void put_exit_status(void)
 {
@@ -324,6 +351,8 @@ void manual_print(void)
     puts(".SS Made by the board");
     puts("Their properties can be set by \\fB\\-global\\fR.");
     put_devices(true);
+    put_block_drivers();
+    put_objects();
     put_streams();
     put_terminal_keys();
     put_tools();

@@ -7,6 +7,7 @@
  *
  * Tests    tests/cli/options.py (walks the table)
  */
+#include "block/drive.h"
 #include "cli/keyval.h"
 #include <errno.h>
 #include <stdio.h>
@@ -45,9 +46,15 @@ const Option run_options[] = {
     { "uuid", "uuid", "UUID", "identity of the guest, as 8-4-4-4-12 hexadecimal digits", opt_uuid },
 
     HEADING("Block device options"),
-    { "drive", "drives[]", "[file=FILE][,format=raw][,if=ide|none][,index=N][,media=disk|cdrom][,readonly=on|off][,id=NAME]",
-      "a disk or CD image", opt_drive, drive_keys },
+    { "blockdev", "blockdevs[]", "[driver=]DRIVER,node-name=NAME[,KEY=VALUE,...]",
+      "a node of the block graph: file, host_device, nbd, raw, qcow2, throttle, ...; a JSON object is taken as well;\n"
+      "'-blockdev help' lists the drivers, '-blockdev DRIVER,help' the keys", opt_blockdev },
+    { "drive", "drives[]", "[file=FILE][,format=FORMAT][,if=ide|virtio|floppy|none][,index=N][,media=disk|cdrom][,cache=MODE][,KEY=VALUE,...]",
+      "a disk, CD or floppy image and its drive; file=FILE,format=qcow2,if=virtio is the usual disk", opt_drive, drive_keys },
+    { "snapshot", "drives[*].snapshot=on", NULL, "keep what is written to disks in temporary files", opt_snapshot },
     { "cdrom", "drives[]", "FILE", "FILE as the CD in the third IDE drive", opt_drive_at },
+    { "fda", "drives[]", "FILE", "FILE as the first floppy disk; so does -fdb for the second", opt_drive_at },
+    { "fdb", "drives[]", "FILE", "the second floppy disk", opt_drive_at },
     { "hda", "drives[]", "FILE", "FILE as the first IDE disk; so do -hdb, -hdc and -hdd for the other three", opt_drive_at },
     { "hdb", "drives[]", "FILE", "the second IDE disk", opt_drive_at },
     { "hdc", "drives[]", "FILE", "the third IDE disk", opt_drive_at },
@@ -88,6 +95,9 @@ const Option run_options[] = {
     { "monitor", "monitors[]", "none", "no monitor", opt_monitor },
     { "debugcon", "debugcon", "STREAM", "a debug console at port e9h on STREAM, written as for -serial", opt_debugcon },
     { "pidfile", "pidfile", "FILE", "write the process id to FILE, lock it, and remove it at the end", NULL },
+    { "object", "objects[]", "[qom-type=]TYPE,id=NAME[,KEY=VALUE,...]",
+      "something that devices and drives name by its id: iothread, secret, ...; '-object help' lists the types, '-object TYPE,help' the keys",
+      opt_object },
     { "S", "run.paused", NULL, "start with the processors stopped", NULL },
     { "overcommit", "overcommit", "[mem-lock=on|off][,cpu-pm=on|off]", "keep guest memory in RAM; let the guest idle the processor itself", opt_overcommit, overcommit_keys },
     { "d", "log", "ITEM,...", "log these items; '-d help' lists them", opt_log },

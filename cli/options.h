@@ -15,7 +15,7 @@ typedef struct Config {
     bool shown;                            /* help, or a list, was printed: there is nothing to run */
     bool print_config;
     char *saying;                          /* the option being applied, as it was written: origin of what it adds */
-    bool nographic, display_given, serial_given, monitor_given;
+    bool nographic, display_given, serial_given, monitor_given, snapshot;
 } Config;
 
 typedef struct Option Option;
@@ -50,7 +50,7 @@ bool config_show(Config *config);                          /* marks that somethi
 bool chardev_from_text(Config *config, const char *text, const char *id, char **out, GError **err);
 
 typedef bool OptionApply(Config *config, const Option *option, const char *text, GError **err);
-extern const Field machine_keys[], accel_keys[], smp_keys[], memory_keys[], boot_keys[], fw_cfg_keys[], global_keys[], drive_keys[],
+extern const Field machine_keys[], accel_keys[], smp_keys[], memory_keys[], boot_keys[], fw_cfg_keys[], global_keys[], blockdev_keys[],
                    name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[];
 const Field *smbios_keys(uint64_t type);   /* NULL: fields of that type cannot be given */
 
@@ -63,7 +63,9 @@ bool memory_check(const Config *config, GError **err);
 /* opt-chardev.c */ OptionApply opt_chardev, opt_serial, opt_parallel, opt_monitor, opt_debugcon, opt_qtest, opt_echr;
 bool chardev_defaults(Config *config, GError **err);
 /* opt-device.c */  OptionApply opt_device, opt_global;
-/* opt-drive.c */   OptionApply opt_drive, opt_drive_at;
+/* opt-drive.c */   OptionApply opt_drive, opt_drive_at, opt_snapshot;
+bool drives_finish(Config *config, GError **err);
+/* opt-blockdev.c */ OptionApply opt_blockdev, opt_object;
 void options_print_devices(void);
 bool drive_image(Config *config, const char *path, GError **err);      /* the bare word on the command line */
 /* opt-run.c */     OptionApply opt_name, opt_uuid, opt_rtc, opt_action, opt_sandbox, opt_msg, opt_overcommit, opt_runas,

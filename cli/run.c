@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/timer.h"
+#include "block/drive.h"
 #include "cli/monitor-slot.h"
+#include "cli/objects.h"
 #include "hw/core/exit-status.h"
 #include "hw/machine/firmware.h"
 #include "monitor/qtest.h"
@@ -215,6 +217,11 @@ static void advise_memory(void *opaque, RamBlock *ram)
     }
 }
 
+static bool make_backends(Run *run, GError **err)
+{
+    return objects_add(value_get(run->tree, "objects"), err) && drives_open(run->tree, err);
+}
+
 static bool build_machine(Run *run, GError **err)
 {
     run->machine = machine_build(run->tree, err);
@@ -300,7 +307,7 @@ static bool start(Run *run, GError **err)
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
     prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitor_slots,
-    build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
+    make_backends, build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
 };
 
 static void clean_up(Run *run)
@@ -310,6 +317,8 @@ static void clean_up(Run *run)
     if (run->machine) {
         machine_free(run->machine);
     }
+    blk_close_all();
+    objects_remove_all();
     for (guint i = run->chardevs->len; i-- > 0;) {
         chardev_unref(run->chardevs->pdata[i]);
     }

@@ -12,14 +12,14 @@
 
 static const struct { const char *name, *instead; } known_elsewhere[] = {
     { "acpitable" }, { "add-fd" }, { "alt-grab" }, { "async-teardown" }, { "audio" }, { "audio-help" }, { "audiodev" },
-    { "balloon", "use -device virtio-balloon-pci when it comes" }, { "blockdev" }, { "chroot" }, { "compat" }, { "ctrl-grab" }, { "curses" }, { "dfilter" },
-    { "dtb" }, { "dump-vmstate" }, { "enable-fips" }, { "enable-sync-profile" }, { "fda" }, { "fdb" }, { "fsdev" },
+    { "balloon", "use -device virtio-balloon-pci" }, { "chroot" }, { "compat" }, { "ctrl-grab" }, { "curses" }, { "dfilter" },
+    { "dtb" }, { "dump-vmstate" }, { "enable-fips" }, { "enable-sync-profile" }, { "fsdev" },
     { "full-screen" }, { "g" }, { "gdb" }, { "icount" }, { "incoming" }, { "iscsi" }, { "k" }, { "loadvm" }, { "mem-path" },
     { "mem-prealloc" }, { "mon" }, { "mtdblock" }, { "netdev" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
-    { "nouserconfig", "use -no-user-config" }, { "object" }, { "old-param" }, { "only-migratable" }, { "option-rom" },
+    { "nouserconfig", "use -no-user-config" }, { "old-param" }, { "only-migratable" }, { "option-rom" },
     { "perfmap" }, { "pflash" }, { "plugin" }, { "portrait" }, { "preconfig" }, { "prom-env" }, { "qmp" }, { "qmp-pretty" },
     { "realtime", "use -overcommit" }, { "rotate" }, { "run-with", "use -runas" }, { "s" }, { "sd" }, { "sdl" }, { "seed" },
-    { "semihosting" }, { "set" }, { "singlestep" }, { "snapshot" }, { "soundhw" }, { "spice" }, { "tpmdev" }, { "usb" }, { "usbdevice" },
+    { "semihosting" }, { "set" }, { "singlestep" }, { "soundhw" }, { "spice" }, { "tpmdev" }, { "usb" }, { "usbdevice" },
     { "virtfs" }, { "watchdog" }, { "watchdog-action", "use -action watchdog=..." }, { "win2k-hack" }, { "writeconfig" }, { "xen-attach" },
     { "xen-domid" }, { "xen-domid-restrict" },
 };

@@ -10,7 +10,6 @@
  */
 #include "accel/x86/cpuid.h"
 #include "base/error.h"
-#include "block/blk.h"
 #include "hw/chipset/cpu-hotplug.h"
 #include "hw/chipset/fw_cfg.h"
 #include "hw/chipset/i440fx.h"
@@ -40,7 +39,6 @@ typedef struct PcBoard {
     uint32_t apic_ids[PC_CPUS_MOST];
     unsigned cpus, max_cpus, serial_ports;
     bool has_hpet, has_acpi;
-    GPtrArray *drives;                     /* Blk * */
     GPtrArray *unfinished;                 /* Device *, made and not yet realized: ours to drop when something fails */
 } PcBoard;
 
@@ -276,35 +274,16 @@ static bool make_hotplug(PcBoard *pc, GError **err)
     return finish(pc->cpu_hotplug, err);
 }
 
-/* A drive of the configuration: its image, then the disk or CD drive at its place (index 0 and 1 on ide.0, 2 and 3 on ide.1). */
+/* The device that a drive of the configuration stands for: index 0 and 1 are on ide.0, 2 and 3 on ide.1. if=virtio and if=none are named
+ * by devices[]. */
 static bool make_drive(PcBoard *pc, const Value *config, GError **err)
 {
-    const char *interface = value_get_string(config, "if", "ide");
     bool cd = strcmp(value_get_string(config, "media", "disk"), "cdrom") == 0;
-    uint64_t index = value_get_uint(config, "index", cd ? 2 : 0);
-    Blk *blk = NULL;
-
-    if (strcmp(interface, "ide") != 0) {
-        return fail(err, ENOTSUP, "-drive: if=%s is not supported yet; if=ide is", interface);
-    }
-    if (index >= DRIVES_MOST) {
-        return fail(err, EINVAL, "-drive: index=%" G_GUINT64_FORMAT ": this machine has IDE drives 0 to %d", index, DRIVES_MOST - 1);
-    }
-    if (value_get_string(config, "file", NULL) && !blk_open(&blk, config, err)) {
-        return false;
-    }
-    if (blk) {
-        g_ptr_array_add(pc->drives, blk);
-    }
+    uint64_t index = value_get_uint(config, "index", 0);
     Device *drive = make(pc, cd ? &ide_cd_model : &ide_hd_model, machine_find_bus(pc->machine, BUS_IDE, index < 2 ? "ide.0" : "ide.1"), err);
-    if (!drive) {
-        return false;
-    }
-    g_autoptr(Value) unit = value_new_uint(index % 2);
-    if (blk) {
-        device_set_link(drive, "drive", blk);
-    }
-    return device_set(drive, "unit", unit, err) && finish(drive, err);
+    g_autoptr(Value) unit = value_new_uint(index % 2), id = value_new_string(value_get_string(config, "id", ""));
+
+    return drive && device_set(drive, "unit", unit, err) && device_set(drive, "drive", id, err) && finish(drive, err);
 }
 
 static bool make_drives(PcBoard *pc, GError **err)
@@ -312,7 +291,8 @@ static bool make_drives(PcBoard *pc, GError **err)
     const Value *drives = value_get(pc->machine->config, "drives");
 
     for (size_t i = 0; i < value_length(drives); i++) {
-        if (!make_drive(pc, value_at(drives, i), err)) {
+        const char *interface = value_get_string(value_at(drives, i), "if", "ide");
+        if (strcmp(interface, "ide") == 0 && !make_drive(pc, value_at(drives, i), err)) {
             return false;
         }
     }
@@ -382,10 +362,6 @@ static void pc_free(Machine *machine)
     if (pc->intc) {
         intc_free(pc->intc);
     }
-    for (guint i = 0; i < pc->drives->len; i++) {
-        blk_close(pc->drives->pdata[i]);
-    }
-    g_ptr_array_free(pc->drives, TRUE);
     for (guint i = 0; i < pc->unfinished->len; i++) {
         object_unref(pc->unfinished->pdata[i]);
     }
@@ -399,7 +375,6 @@ static bool pc_build(Machine *machine, GError **err)
     PcBoard *pc = g_new0(PcBoard, 1);
 
     pc->machine = machine;
-    pc->drives = g_ptr_array_new();
     pc->unfinished = g_ptr_array_new();
     machine->board_data = pc;
     machine->free_board = pc_free;

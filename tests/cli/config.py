@@ -102,11 +102,24 @@ expect("-device in JSON", ["-device", '{"driver":"isa-serial","chardev":"c","ind
 expect("-global", ["-global", "PIIX4_PM.disable_s3=1", "-global", "driver=a,property=b.c,value=x=y"],
        {"globals": [{"driver": "PIIX4_PM", "property": "disable_s3", "value": "1"}, {"driver": "a", "property": "b.c", "value": "x=y"}]})
 expect("-drive", ["-drive", "file=/d.img,format=raw,if=none,id=d0,readonly=on"],
-       {"drives": [{"file": "/d.img", "format": "raw", "if": "none", "id": "d0", "readonly": True}]})
+       {"drives.0": {"file": "/d.img", "format": "raw", "if": "none", "index": 0, "id": "d0", "readonly": True},
+        "drives.1": {"if": "ide", "index": 2, "media": "cdrom", "id": "ide1-cd0", "readonly": True}, "drives.2": {"if": "floppy", "index": 0, "id": "floppy0"}})
+expect("nodefaults, no drives", ["-nodefaults"], {"drives": None})
+expect("-drive if=virtio", ["-drive", "file=/d.img,format=qcow2,if=virtio", "-nodefaults"],
+       {"drives": [{"file": "/d.img", "format": "qcow2", "if": "virtio", "index": 0, "id": "virtio0"}], "devices": [{"driver": "virtio-blk-pci", "drive": "virtio0"}]})
+expect("-drive, parts of the file", ["-drive", "file=/d.img,file.locking=off,backing.file.filename=/b,l2-cache-size=1M", "-nodefaults"],
+       {"drives.0.file": {"filename": "/d.img", "locking": "off"}, "drives.0.backing": {"file": {"filename": "/b"}}, "drives.0.l2-cache-size": "1M"})
+expect("-snapshot", ["-snapshot", "-hda", "a", "-cdrom", "b", "-drive", "file=c,snapshot=off"],
+       {"drives.0.snapshot": True, "drives.1.snapshot": None, "drives.2.snapshot": False})
+expect("-fda -fdb", ["-fda", "a", "-fdb", "b"], {"drives.0.if": "floppy", "drives.0.index": 0, "drives.1.index": 1, "drives.1.id": "floppy1"})
+expect("-blockdev", ["-blockdev", "driver=qcow2,node-name=n,file.driver=file,file.filename=/x", "-blockdev", '{"driver":"file","node-name":"m","filename":"/y"}'],
+       {"blockdevs": [{"driver": "qcow2", "node-name": "n", "file": {"driver": "file", "filename": "/x"}}, {"driver": "file", "node-name": "m", "filename": "/y"}]})
+expect("-object", ["-object", "iothread,id=io", "-object", '{"qom-type":"secret","id":"s","data":"x"}'],
+       {"objects": [{"qom-type": "iothread", "id": "io"}, {"qom-type": "secret", "id": "s", "data": "x"}]})
 expect("drives find their places", ["a.img", "-cdrom", "c.iso", "-drive", "file=b.img,format=raw", "-hdd", "d.img"],
        {"drives.0.index": 0, "drives.1.index": 2, "drives.1.media": "cdrom", "drives.1.readonly": True, "drives.2.index": 1, "drives.3.index": 3})
 expect("-drive bus and unit", ["-drive", "file=x,bus=1,unit=1"], {"drives.0.index": 3})
-expect("an empty CD drive", ["-drive", "media=cdrom"], {"drives.0": {"media": "cdrom", "if": "ide", "index": 2, "readonly": True}})
+expect("an empty CD drive", ["-drive", "media=cdrom"], {"drives.0": {"media": "cdrom", "if": "ide", "index": 2, "id": "ide1-cd0", "readonly": True}})
 
 expect("-name", ["-name", "guest=g1,debug-threads=on,process=p"], {"name": "g1", "run.debug-threads": True, "run.process": "p"})
 expect("-name, bare", ["-name", "g,,1"], {"name": "g,1"})
@@ -159,7 +172,12 @@ refused("five serial ports", ["-serial", "null"] * 5, "-serial null", "four" if 
 refused("a chardev twice", ["-chardev", "null,id=a", "-chardev", "null,id=a"], "'a'")
 refused("a device id twice", ["-device", "isa-serial,id=a", "-device", "isa-serial,id=a"], "'a'")
 refused("two drives in one place", ["-hda", "a", "-drive", "file=b,index=0"], "index=0")
-refused("five IDE drives", ["-hda", "a", "-hdb", "b", "-hdc", "c", "-hdd", "d", "-drive", "file=e"], "four")
+refused("five IDE drives", ["-hda", "a", "-hdb", "b", "-hdc", "c", "-hdd", "d", "-drive", "file=e"], "all 4 places")
+refused("a SCSI drive", ["-drive", "file=e,if=scsi"], "virtio-scsi-pci")
+refused("a serial number of a drive", ["-drive", "file=e,serial=1"], "belongs to the device")
+refused("two nodes of one name", ["-blockdev", "file,node-name=a", "-blockdev", "file,node-name=a"], "taken")
+refused("a node without a name", ["-blockdev", "file,filename=x"], "node-name")
+refused("two objects of one id", ["-object", "iothread,id=a", "-object", "iothread,id=a"], "taken")
 refused("-debugcon twice", ["-debugcon", "null", "-debugcon", "null"], "twice")
 
 
@@ -199,7 +217,7 @@ def _():
 ''', "-m", "slots=0")
     check(ran.status == 0, ran)
     got = json.loads(ran.out)
-    check(got["drives"] == [{"id": "d0", "file": "/a,b.img", "format": "raw", "if": "none"}], got["drives"])
+    check(got["drives"][0] == {"id": "d0", "file": "/a,b.img", "format": "raw", "if": "none", "index": 0}, got["drives"])
     check(got["devices"] == [{"driver": "isa-debug-exit", "id": "x", "iobase": "0xf4"}] or got["devices"][0]["iobase"] == "0xf4", got["devices"])
     check(got["memory"]["size"] == 256 * M and got["smp"]["cpus"] == 2 and got["accel"] == [{"name": "tcg"}], got)
     check(got["boot"]["menu"] == "on" and got["globals"][0]["value"] == "c", got)
