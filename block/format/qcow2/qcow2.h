@@ -109,6 +109,8 @@ void qcow2_cache_free(Qcow2Cache *cache);  /* what is dirty is lost */
 int qcow2_cache_get(Qcow2Cache *cache, uint64_t offset, Qcow2Table **out);
 /* The same, of zeroes, without reading: for a table that was just allocated. Dirty throughout. co. */
 int qcow2_cache_new(Qcow2Cache *cache, uint64_t offset, Qcow2Table **out);
+/* The same of a table whose cluster holds zeroes on disk: clean. */
+int qcow2_cache_zero(Qcow2Cache *cache, uint64_t offset, Qcow2Table **out);
 void qcow2_cache_put(Qcow2Cache *cache, Qcow2Table *table);            /* NULL is ignored */
 /* Without a pin, good until the next yield; NULL when it is not there. Any time. */
 static inline Qcow2Table *qcow2_cache_find(Qcow2Cache *cache, uint64_t offset)
@@ -140,7 +142,9 @@ int qcow2_sync(Qcow2 *qcow2);
 int qcow2_sync_locked(Qcow2 *qcow2);
 /* qcow2_sync_locked(), and both caches are empty afterwards: before tables are written past them. */
 int qcow2_caches_drop(Qcow2 *qcow2);
-bool qcow2_is_clean(const Qcow2 *qcow2);   /* nothing of the mapping waits to be written */
+/* Memory of tables that nobody asked for since the last call is given back. Any time. */
+void qcow2_cache_trim(Qcow2Cache *cache);
+bool qcow2_is_clean(const Qcow2 *qcow2);   /* the mapping in memory is the one on stable storage */
 
 /* ---- refcounts and the allocator (refcount.c); all co, lock held, unless they say otherwise ---- */
 
@@ -175,6 +179,7 @@ int qcow2_overlap_check(Qcow2 *qcow2, unsigned ignore, uint64_t offset, uint64_t
 /* After the L1 table, the refcount table, the snapshots or the bitmap directory changed as a whole; -ENOMEM. Does not yield. */
 int qcow2_regions_rebuild(Qcow2 *qcow2);
 int qcow2_regions_add(Qcow2 *qcow2, Qcow2Region kind, uint64_t offset);                        /* one L2 table, one refcount block */
+void qcow2_regions_remove(Qcow2 *qcow2, uint64_t offset, uint64_t bytes);                      /* freed: whatever was there */
 void qcow2_regions_free(Qcow2 *qcow2);
 /* Sets the corrupt bit (version 3) and tells by node_corrupt(). co. offset, bytes UINT64_MAX: not known. */
 void qcow2_corrupt(Qcow2 *qcow2, bool fatal, uint64_t offset, uint64_t bytes, const char *format, ...) G_GNUC_PRINTF(5, 6);
@@ -212,13 +217,15 @@ typedef struct Qcow2Map {
 int qcow2_map(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, Qcow2Map *map);
 /* In memory at once, on disk by the next writeback. */
 void qcow2_l1_set(Qcow2 *qcow2, uint32_t index, uint64_t entry);
-/* Room for at least `entries`; a larger table is written, flushed and named by the header. co, lock held. */
+/* Exactly `entries`, when it has fewer; the larger table is written, flushed and named by the header. co, lock held. */
 int qcow2_l1_grow(Qcow2 *qcow2, uint64_t entries);
 /* Unmaps or zeroes whole clusters (zeroes: subclusters). co, lock held by none. */
 int qcow2_discard_clusters(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, Qcow2Free why, bool keep_zero);
 int qcow2_zero_clusters(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, bool may_unmap);
-/* Makes data clusters for a range that has none, and the L2 tables for them: preallocation. co. */
-int qcow2_preallocate(Qcow2 *qcow2, uint64_t guest, uint64_t end, Preallocation mode, GError **err);
+/* Makes data clusters for a range that has none, and the L2 tables for them: preallocation. co, lock held by none. */
+int qcow2_preallocate(Qcow2 *qcow2, uint64_t guest, uint64_t end, Preallocation mode);
+/* Until no allocating write on clusters of the range is in flight. co, lock held (it is let go meanwhile). */
+void qcow2_wait_allocs(Qcow2 *qcow2, uint64_t guest, uint64_t bytes);
 
 /* ---- the header (header.c) ---- */
 
@@ -249,7 +256,7 @@ typedef struct Qcow2Snapshot {
     uint32_t unknown_extra_size;
 } Qcow2Snapshot;
 
-typedef struct Qcow2Alloc Qcow2Alloc;      /* io.c: an allocating write in flight */
+typedef struct Qcow2Alloc Qcow2Alloc;      /* an allocating write in flight */
 typedef struct Qcow2Freed { uint64_t offset, bytes; Qcow2Free why; } Qcow2Freed;
 typedef struct Qcow2Regions Qcow2Regions;
 typedef struct Qcow2Crypt Qcow2Crypt;      /* crypt.c */
@@ -296,11 +303,11 @@ struct Qcow2 {
     /* Tables that are wholly in memory, host order; dirty: a bit for each 512 bytes, to be written. */
     uint64_t *l1;
     uint32_t l1_allocated;                 /* entries that the array has room for */
-    unsigned long *l1_dirty;
+    uint64_t *l1_dirty;
     uint64_t *reftable;
     uint64_t reftable_entries;
-    unsigned long *reftable_dirty;
-    bool l1_is_dirty, reftable_is_dirty;
+    uint64_t *reftable_dirty;
+    bool l1_is_dirty, reftable_is_dirty, reftable_growing;
     Qcow2Cache l2_cache, refblock_cache;
 
     CoRwlock gate;
@@ -308,22 +315,25 @@ struct Qcow2 {
     CoMutex writing;                       /* one writeback at a time */
     uint64_t syncs_begun, syncs_done;      /* several flushes that wait are served by one */
     uint64_t unstable, stable;             /* writes that must be on disk before the mapping's next: how many were made, are flushed */
-    bool unflushed;                        /* mapping writes are not yet flushed */
+    uint64_t mapped, mapped_stable;        /* the same of writes of the mapping */
+    bool mapping_in_flight;                /* a picture of the mapping was taken and is not wholly written */
 
     /* The allocator. */
     uint64_t free_hint;                    /* cluster number: none below is free */
     uint64_t run_hint;                     /* the same for runs of clusters, as far as it was looked */
     uint64_t zero_from;                    /* from here on the file was never written: it reads as zeroes; UINT64_MAX: not known */
     uint64_t file_end;                     /* the file's length; we grow it before we map what lies beyond */
+    Preallocation grow_mode;               /* how: OFF but during a preallocation */
     bool file_grown;                       /* by us: close cuts it back to zero_from */
     uint64_t compressed_next;              /* where the next compressed cluster may begin; 0: in a new cluster */
     GArray *freed;                         /* Qcow2Freed: references gone in memory */
     GArray *freed_written;                 /* references gone in the file, not flushed */
     GArray *freed_stable;                  /* references gone on disk; requests that began before may still use the space */
     GArray *freed_grace;                   /* the same, waiting for the requests of the phase before */
-    uint64_t freed_bytes;                  /* in all four */
+    uint64_t freed_bytes, freed_moved;     /* in all four; how many ever left freed_written */
     unsigned phase, phase_requests[2];     /* data requests in flight, by the phase they began in */
     Qcow2Alloc *allocs;
+    int sparse;                            /* block_status: 1 data clusters may be holes in the file, 0 not, -1 not looked at */
     Qcow2Regions *regions;
     unsigned overlap;                      /* Qcow2Region bits that are checked */
 
@@ -335,9 +345,10 @@ struct Qcow2 {
     /* Options of -blockdev. */
     struct Qcow2Options {
         int lazy_refcounts;                /* OFF, ON, AUTO: as the image says */
-        bool pass_discard_request_set, pass_discard_request, pass_discard_snapshot, pass_discard_other, discard_no_unref;
+        int pass_discard_request;          /* OFF, ON, AUTO: as the node's discard= */
+        bool pass_discard_snapshot, pass_discard_other, discard_no_unref;
         Value *overlap_check;
-        uint64_t cache_size, l2_cache_size, l2_cache_entry_size, refcount_cache_size;          /* UINT64_MAX: not given */
+        uint64_t cache_size, l2_cache_size, l2_cache_entry_size, refcount_cache_size;          /* 0: not given */
         uint64_t cache_clean_interval;     /* seconds */
         Value *encrypt;
         Value *data_file;
@@ -390,7 +401,14 @@ int qcow2_load_vmstate(Node *node, uint64_t position, Iov to);
 int qcow2_make_empty(Node *node);
 /* Inside the gate already. */
 int qcow2_read(Qcow2 *qcow2, uint64_t guest, Iov to);
-int qcow2_write(Qcow2 *qcow2, uint64_t guest, Iov from);
+int qcow2_write(Qcow2 *qcow2, uint64_t guest, Iov from, RequestFlags flags);
+/* A place in the current phase (see refcount.c), from before the first look-up until the last byte moved; _begin enters the gate. */
+unsigned qcow2_request_begin(Qcow2 *qcow2);
+void qcow2_request_end(Qcow2 *qcow2, unsigned phase);
+/* A range of clusters that an allocating write is about to map; lock held. */
+struct Qcow2Alloc { uint64_t first, end; CoQueue waiters; Qcow2Alloc *next; };
+void qcow2_alloc_begin(Qcow2 *qcow2, Qcow2Alloc *alloc, uint64_t guest, uint64_t bytes);
+void qcow2_alloc_end(Qcow2 *qcow2, Qcow2Alloc *alloc);
 /* compress.c: on worker threads */
 int qcow2_read_compressed(Qcow2 *qcow2, uint64_t entry, uint64_t skip, Iov to);
 int qcow2_write_compressed(Qcow2 *qcow2, uint64_t guest, Iov from);
