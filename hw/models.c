@@ -36,5 +36,6 @@ const DeviceModel *const device_models[] = {
     &virtio_balloon_models[0], &virtio_balloon_models[1], &virtio_balloon_models[2],
     &virtio_blk_models[0], &virtio_blk_models[1], &virtio_blk_models[2],
     &virtio_rng_models[0], &virtio_rng_models[1], &virtio_rng_models[2],
+    &virtio_scsi_models[0], &virtio_scsi_models[1], &virtio_scsi_models[2],
     NULL,
 };
