@@ -270,7 +270,7 @@ void blk_quiesce(void *opaque, bool on)
     Blk *blk = opaque;
 
     __atomic_store_n(&blk->quiesced, on, __ATOMIC_SEQ_CST);
-    if (!on) {
+    if (!on && blk_in_flight(blk)) {       /* what was kept is in flight */
         io_loop_post(blk_loop(blk), start_kept, blk_ref(blk));
     }
 }
