@@ -224,7 +224,6 @@ static int compare_run(Img *img, GError **err)
 
 const ImgCommand img_compare = {
     .name = "compare", .operands = "FILE1 FILE2", .least = 2, .most = 2, .wanted = "Expecting two image file names", .size = sizeof(Compare),
-    .failed = COMPARE_FAILED,
     .help = "Compares what two images read as; the exit status is 0 where they are the same, 1 where they differ, above 1 after an error.",
     .options = compare_options, .run = compare_run,
 };

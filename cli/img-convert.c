@@ -305,8 +305,11 @@ static bool copy_all(Convert *convert, GError **err)
 
 static bool convert_images(Convert *convert, GError **err)
 {
+    if (!usage_is_right(convert, err)) {
+        return false;
+    }
     convert->target_name = convert->img.operands[convert->img.count - 1];
-    if (!usage_is_right(convert, err) || !open_sources(convert, err) || !check_bitmaps(convert, err)) {
+    if (!open_sources(convert, err) || !check_bitmaps(convert, err)) {
         return false;
     }
     if (convert->existing && convert->options) {

@@ -119,7 +119,7 @@ static bool print_map(const Map *map, Node *node, uint64_t start, uint64_t end, 
         }
         gathered = next;
     }
-    if (gathered.length && !print_extent(map, &gathered, first, err)) {
+    if (!print_extent(map, &gathered, first, err)) {       /* an empty one, where nothing was asked for */
         return false;
     }
     if (map->img.json) {
@@ -141,8 +141,7 @@ static int map_run(Img *img, GError **err)
         return 1;
     }
     total = node_length(image.node);
-    start = MIN(start, total);
-    done = print_map(map, image.node, start, start + MIN(length, total - start), err);
+    done = print_map(map, image.node, start, start >= total ? start : start + MIN(length, total - start), err);
     tool_close(&image);
     return done ? 0 : 1;
 }

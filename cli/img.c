@@ -190,11 +190,11 @@ static int run_command(Img *img)
     return status;
 }
 
-static int usage(const ImgCommand *command, const GError *err)
+static int usage(const GError *err)
 {
     tool_complain(err);
     fprintf(stderr, "Try '%s --help' for more information\n", tool_name);
-    return command && command->failed ? command->failed : 1;
+    return 1;
 }
 
 static int start(const ImgCommand *command, int argc, char **argv)
@@ -209,11 +209,11 @@ static int start(const ImgCommand *command, int argc, char **argv)
         command->preset(img);
     }
     if (!read_line(img, argc, argv, operands, &err)) {
-        status = usage(command, err);
+        status = usage(err);
     } else if (img->help) {
         print_command_help(command);
     } else if (!check_count(img, &err)) {
-        status = usage(command, err);
+        status = usage(err);
     } else {
         status = run_command(img);
     }
@@ -230,7 +230,7 @@ int img_main(int argc, char **argv, const char *as)
     tool_name = as;
     signal(SIGPIPE, SIG_IGN);
     if (!tool_options_read(standard_options, &standard, argc, argv, true, &first, &err)) {
-        return usage(NULL, err);
+        return usage(err);
     }
     if (standard.version) {
         print_version();
@@ -242,7 +242,7 @@ int img_main(int argc, char **argv, const char *as)
     }
     if (first >= argc) {
         fail(&err, EINVAL, "Not enough arguments");
-        return usage(NULL, err);
+        return usage(err);
     }
     for (size_t i = 0; img_commands[i]; i++) {
         if (strcmp(img_commands[i]->name, argv[first]) == 0) {
@@ -250,5 +250,5 @@ int img_main(int argc, char **argv, const char *as)
         }
     }
     fail(&err, EINVAL, "Command not found: %s", argv[first]);
-    return usage(NULL, err);
+    return usage(err);
 }

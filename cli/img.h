@@ -28,7 +28,6 @@ struct ImgCommand {
     const ToolOption *options;
     size_t size;                           /* of the struct that begins with Img */
     bool signed_operand;                   /* the last operand may begin with a minus */
-    int failed;                            /* the exit status of a bad command line; 0: 1 */
     int (*run)(Img *img, GError **err);
     void (*preset)(Img *img);              /* other values than zero, before the options; NULL */
 };

@@ -186,7 +186,7 @@ static bool run_help(IoSession *session, IoArguments *arguments)
     command = io_command_find(arguments->operands[0]);
     if (!command) {
         printf("command %s not found\n", arguments->operands[0]);
-        return true;
+        return false;
     }
     io_print_usage(command);
     if (command->details) {
