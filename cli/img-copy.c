@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPY_PIECE = 2 << 20, COPY_OFFLOAD_PIECE = 16 << 20, SALVAGE_PIECE = 512 };
+enum { COPY_PIECE = 1 << 20, COPY_OFFLOAD_PIECE = 16 << 20, SALVAGE_PIECE = 512 };
 
 typedef enum { PIECE_DATA, PIECE_ZERO, PIECE_BACKING } PieceKind;
 
