@@ -201,10 +201,14 @@ static void wanted_perms(const Blk *blk, NodePerms *perms, NodePerms *shared)
     *shared = blk->claimed ? PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED | PERM_RESIZE | (blk->claimed_share ? PERM_WRITE : 0) : PERM_ALL;
 }
 
+static char *describe(const Blk *blk)
+{
+    return *blk->id ? g_strdup_printf("drive '%s'", blk->id) : g_strdup_printf("device '%s'", blk->device ? blk->device : "?");
+}
+
 bool blk_attach_node(Blk *blk, Node *node, GError **err)
 {
-    g_autofree char *who = *blk->id ? g_strdup_printf("drive '%s'", blk->id)
-                                    : g_strdup_printf("device '%s'", blk->device ? blk->device : "?");
+    g_autofree char *who = describe(blk);
     NodePerms perms, shared;
 
     wanted_perms(blk, &perms, &shared);
@@ -264,6 +268,10 @@ bool blk_attach_device(Blk *blk, const char *device, const BlkDeviceOps *ops, vo
     blk->ops = ops;
     blk->opaque = opaque;
     blk->removable = removable;
+    if (blk->user) {
+        g_autofree char *who = describe(blk);
+        node_user_rename(blk->user, who);
+    }
     return true;
 }
 

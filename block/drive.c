@@ -447,6 +447,7 @@ Blk *drive_open(const Value *drive, GError **err)
     g_auto(Plan) plan = { 0 };
 
     if (!make_plan(&plan, drive, err)) {
+        g_prefix_error(err, "drive '%s': ", plan.id);
         return NULL;
     }
     Blk *blk = blk_new(plan.id, err);

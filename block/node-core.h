@@ -79,6 +79,7 @@ void node_close_all(void);                             /* the monitor's nodes go
 bool node_update_perms(Node *node, GError **err);
 void node_edge_default_perms(Child *edge);
 void node_user_set_ops(NodeUser *user, const NodeUserOps *ops, void *opaque);
+void node_user_rename(NodeUser *user, const char *who);
 void node_tell_resized(Node *node);
 
 /* ---- node-open.c ---- */

@@ -228,6 +228,12 @@ Node *node_user_node(const NodeUser *user)
     return user->node;
 }
 
+void node_user_rename(NodeUser *user, const char *who)
+{
+    g_free(user->who);
+    user->who = g_strdup(who);
+}
+
 void node_user_set_ops(NodeUser *user, const NodeUserOps *ops, void *opaque)
 {
     user->ops = ops;
