@@ -106,10 +106,22 @@ void memory_disk_settle(void)
     }
 }
 
-void memory_disk_release(MemoryDisk *disk)
+static void wake(void *opaque)
 {
+    MemoryDisk *disk = opaque;
+
     disk->hold = false;
     co_queue_wake_all(&disk->held);
+}
+
+void memory_disk_release_soon(MemoryDisk *disk)
+{
+    io_loop_post(disk->node.loop, wake, disk);
+}
+
+void memory_disk_release(MemoryDisk *disk)
+{
+    wake(disk);
     memory_disk_settle();
 }
 

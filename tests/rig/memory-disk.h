@@ -21,6 +21,7 @@ typedef struct MemoryDisk {
 
 MemoryDisk *memory_disk_new(const char *name, uint64_t size);          /* filled with zeroes, writable */
 void memory_disk_release(MemoryDisk *disk);
+void memory_disk_release_soon(MemoryDisk *disk);           /* in a turn of its loop, whichever that is */
 void memory_disk_resize(MemoryDisk *disk, uint64_t size);              /* its users are told */
 void memory_disk_free(MemoryDisk *disk);   /* nobody uses it any more */
 /* Turns the main loop until nothing is due. */
