@@ -269,6 +269,15 @@ static bool check_bitmaps(const Convert *convert, GError **err)
            fail(err, ENOTSUP, "Format driver '%s' does not support bitmaps", target ? target->name : "unknown");
 }
 
+/* Every piece is compressed by up to eight workers already: a few pieces at once keep all processors busy, and more of them would only
+ * push each other out of the caches. */
+static unsigned team_of(const Convert *convert)
+{
+    unsigned processors = g_get_num_processors();
+
+    return (unsigned)(convert->compress ? MIN(convert->team, 1 + (processors + 7) / 8) : convert->team);
+}
+
 /* ---- all together ------------------------------------------------------------------------------------------- */
 
 static bool copy_all(Convert *convert, GError **err)
@@ -279,7 +288,7 @@ static bool copy_all(Convert *convert, GError **err)
     ToolProgress bar;
     Copy copy = {
         .sources = sources, .source_count = convert->source_count, .target = target, .target_name = convert->target_name,
-        .write_flags = convert->target.write_flags, .team = (unsigned)convert->team, .sparse = convert->sparse, .cluster = cluster,
+        .write_flags = convert->target.write_flags, .team = team_of(convert), .sparse = convert->sparse, .cluster = cluster,
         .rate = convert->rate, .compressed = convert->compress, .out_of_order = convert->out_of_order, .offload = convert->offload,
         .salvage = convert->salvage, .quiet = convert->img.quiet, .target_backed = convert->target_backed,
         .backed_bytes = convert->backed_bytes, .unmap = convert->sparse && !convert->preallocated, .bar = &bar,
