@@ -24,6 +24,7 @@ typedef struct Convert {
     ToolImage *sources, target;
     unsigned source_count;
     const char *target_name;
+    Value *target_backing;                 /* as node options, when the command line named it; NULL */
     uint64_t total, backed_bytes;
     bool target_backed, preallocated;
 } Convert;
@@ -126,10 +127,28 @@ static bool set_option(Value *options, const char *key, const char *text, char l
     return true;
 }
 
+/* What the command line names is opened because of that, and not because the new image names it. */
+static bool remember_backing(Convert *convert, const char *name, const char *format, GError **err)
+{
+    g_autofree char *full = tool_beside(convert->target_name, name);
+    Value *file = node_parse_filename(full, err), *backing;
+
+    if (!file || !format) {
+        value_unref(file);
+        return file || fail(err, EINVAL, "'%s': the backing file's format is missing: -F FORMAT", name);
+    }
+    backing = value_new_object();
+    value_set(backing, "driver", value_new_string(format));
+    value_set(backing, "file", file);
+    convert->target_backing = value_new_object();
+    value_set(convert->target_backing, "backing", backing);
+    return true;
+}
+
 static bool make_target(Convert *convert, GError **err)
 {
     const char *format = convert->target_format ? convert->target_format : "raw", *backing, *mode;
-    NodeOpen how = { .writable = true, .trust = true, .probe = true };
+    NodeOpen how = { .writable = true, .trust = convert->img.trust, .probe = true };
     g_autoptr(Value) options = img_creation_options(convert->options, err);
 
     if (!options || !set_option(options, "backing_file", convert->backing, 'B', err) ||
@@ -152,6 +171,9 @@ static bool make_target(Convert *convert, GError **err)
     if (convert->target_backed && convert->source_count > 1) {
         return fail(err, EINVAL, "Having a backing file for the target makes no sense when concatenating multiple input images");
     }
+    if (convert->target_backed && !remember_backing(convert, backing, value_get_string(options, "backing_fmt", NULL), err)) {
+        return false;
+    }
     mode = value_get_string(options, "preallocation", "off");
     convert->preallocated = strcmp(mode, "off") != 0;
     if (convert->compress && convert->preallocated) {
@@ -163,7 +185,7 @@ static bool make_target(Convert *convert, GError **err)
 static bool open_target(Convert *convert, GError **err)
 {
     ToolOpen how = { .name = convert->target_name, .cache = convert->img.cache ? convert->img.cache : "unsafe", .writable = true,
-                     .resizable = true, .trust = !convert->existing || convert->img.trust, .discard = true,
+                     .resizable = true, .trust = convert->img.trust, .discard = true, .more = convert->target_backing,
                      .image_opts = convert->target_image_opts, .format = convert->target_image_opts ? NULL : convert->target_format };
 
     if (!how.format && !how.image_opts) {
@@ -345,6 +367,7 @@ static int convert_run(Img *img, GError **err)
         tool_close(&convert->sources[i]);
     }
     g_free(convert->sources);
+    value_unref(convert->target_backing);
     flushed = tool_close(&convert->target);
     if (done && flushed < 0) {
         done = fail(err, -flushed, "'%s' could not be written back: %s", convert->target_name, g_strerror(-flushed));

@@ -207,7 +207,7 @@ static int create_run(Img *img, GError **err)
 {
     Create *create = (Create *)img;
     const char *format = img->format ? img->format : "raw", *file = img->count ? img->operands[0] : NULL;
-    NodeOpen how = { .writable = true, .trust = true, .probe = true };
+    NodeOpen how = { .writable = true, .trust = img->trust, .probe = true };
     g_autoptr(Value) options = NULL;
     uint64_t size;
 
@@ -231,7 +231,11 @@ static int create_run(Img *img, GError **err)
     if (!set_backing(create, options, err) || !read_size(create, options, &size, err)) {
         return 1;
     }
-    return image_create(file, format, size, options, !create->unsafe, img->quiet, &how, err) ? 0 : 1;
+    if (!image_create(file, format, size, options, !create->unsafe, img->quiet, &how, err)) {
+        g_prefix_error(err, "%s: ", file);
+        return 1;
+    }
+    return 0;
 }
 
 const ImgCommand img_create = {

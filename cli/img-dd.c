@@ -71,8 +71,8 @@ static void find_part(const Dd *dd, uint64_t length, CopySource *source)
 static bool copy_part(const Dd *dd, const ToolImage *from, GError **err)
 {
     const char *format = dd->target_format ? dd->target_format : "raw";
-    NodeOpen making = { .writable = true, .trust = true };
-    ToolOpen how = { .name = dd->output, .format = format, .writable = true, .resizable = true, .trust = true };
+    NodeOpen making = { .writable = true };
+    ToolOpen how = { .name = dd->output, .format = format, .writable = true, .resizable = true };
     CopySource source = { .node = from->node, .name = dd->input };
     g_autoptr(Value) options = value_new_object();
     ToolImage target;

@@ -201,27 +201,9 @@ static bool copy_differences(Rebase *rebase, GError **err)
     return result >= 0 || fail(err, -result, "no memory to compare the chains");
 }
 
-static bool has_protocol(const char *name)
-{
-    const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
-
-    return colon && (!slash || colon < slash);
-}
-
-/* A relative name means: from where the image is, as it will when it stands inside. */
-static char *beside_image(const Node *image, const char *name)
-{
-    const char *file = node_filename(image), *slash = strrchr(file, '/');
-
-    if (*name == '/' || has_protocol(name) || !slash || has_protocol(file)) {
-        return g_strdup(name);
-    }
-    return g_strdup_printf("%.*s%s", (int)(slash - file + 1), file, name);
-}
-
 static bool open_new_chain(Rebase *rebase, GError **err)
 {
-    g_autofree char *name = beside_image(rebase->image.node, rebase->backing);
+    g_autofree char *name = tool_beside(node_filename(rebase->image.node), rebase->backing);
     ToolOpen how = { .name = name, .format = rebase->backing_format, .cache = rebase->img.source_cache, .share = rebase->img.share,
                      .trust = rebase->img.trust };
 

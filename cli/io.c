@@ -82,7 +82,7 @@ void io_print_manual(void (*term)(const char *bold, const char *argument), void 
 static bool put_snapshot(IoSession *session, GError **err)
 {
     Node *below = session->image.node;
-    NodeOpen how = { .writable = true, .trust = true };
+    NodeOpen how = { .writable = true };
     g_autofree char *path = g_strdup_printf("%s/roost-io-XXXXXX", g_get_tmp_dir());
     g_autoptr(Value) create = value_new_object(), options = value_new_object();
     Value *file = value_new_object();

@@ -41,6 +41,23 @@ static bool open_node(Node **out, const ToolOpen *how, const NodeOpen *flags, GE
     return node_open(out, options, flags, err);
 }
 
+static bool has_protocol(const char *name)
+{
+    const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
+
+    return colon && (!slash || colon < slash);
+}
+
+char *tool_beside(const char *image, const char *name)
+{
+    const char *slash = strrchr(image, '/');
+
+    if (*name == '/' || has_protocol(name) || !slash || has_protocol(image)) {
+        return g_strdup(name);
+    }
+    return g_strdup_printf("%.*s%s", (int)(slash - image + 1), image, name);
+}
+
 bool tool_open(ToolImage *image, const ToolOpen *how, GError **err)
 {
     NodeOpen flags = {

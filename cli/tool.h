@@ -95,6 +95,8 @@ typedef struct ToolOpen {
 } ToolOpen;
 /* co */
 bool tool_open(ToolImage *image, const ToolOpen *how, GError **err);
+/* A relative name means, when it will stand inside an image: from where that is. The caller frees. */
+char *tool_beside(const char *image, const char *name);
 int tool_close(ToolImage *image);          /* flushes what was written, lets go; 0 or -errno of the flush */
 static inline bool tool_is_open(const ToolImage *image) { return image->node != NULL; }
 
