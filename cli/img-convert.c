@@ -99,6 +99,7 @@ static bool open_sources(Convert *convert, GError **err)
     for (unsigned i = 0; i < convert->source_count; i++) {
         ToolOpen how = img_how(&convert->img, convert->img.operands[i]);
         how.cache = convert->img.source_cache;
+        how.exclusive = true;              /* else the target could be one of them, and be emptied first */
         if (!tool_open(&convert->sources[i], &how, err)) {
             return false;
         }

@@ -107,6 +107,7 @@ static int dd_run(Img *img, GError **err)
         return 1;
     }
     ToolOpen how = img_how(img, dd->input);
+    how.exclusive = true;                  /* else the output could be the same file, and be emptied first */
     if (!tool_open(&image, &how, err)) {
         return 1;
     }

@@ -66,7 +66,7 @@ bool tool_open(ToolImage *image, const ToolOpen *how, GError **err)
     };
     NodePerms perms = (how->no_io ? 0 : PERM_CONSISTENT_READ) | (how->writable ? PERM_WRITE : 0) |
                       (how->writable && how->resizable ? PERM_RESIZE : 0);
-    NodePerms shared = how->exclusive ? PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED : PERM_ALL;
+    NodePerms shared = how->exclusive && !how->share ? PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED : PERM_ALL;
 
     *image = (ToolImage){ 0 };
     if (how->cache && !tool_parse_cache(how->cache, &flags.cache, err)) {

@@ -90,7 +90,7 @@ typedef struct ToolOpen {
     const Value *more;                     /* further options of the node; NULL */
     bool image_opts;                       /* name is KEY=VALUE,... */
     bool writable, resizable, share, no_backing, no_io, checking, trust, discard;
-    bool exclusive;                        /* nobody else may write */
+    bool exclusive;                        /* nobody else may write meanwhile; what a format does anyway */
     DetectZeroes detect_zeroes;
 } ToolOpen;
 /* co */
