@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "block/filter/throttle-group.h"
 #include "hw/virtio/iothread.h"
+#include "hw/virtio/rng-source.h"
 #include <errno.h>
 #include <string.h>
 
@@ -21,8 +22,20 @@ static bool add_throttle_group(const Value *object, GError **err)
     return throttle_group_new(value_get_string(object, "id", ""), keys, err);
 }
 
+static bool add_rng_builtin(const Value *object, GError **err)
+{
+    return rng_source_add(object, false, err);
+}
+
+static bool add_rng_random(const Value *object, GError **err)
+{
+    return rng_source_add(object, true, err);
+}
+
 const ObjectKind object_kinds[] = {
     { "iothread", "a thread that serves the queues of virtio disks", iothread_keys, iothread_add, iothread_remove },
+    { "rng-builtin", "random bytes of the host's kernel, for virtio-rng", rng_builtin_keys, add_rng_builtin, rng_source_remove },
+    { "rng-random", "random bytes out of a file, for virtio-rng", rng_random_keys, add_rng_random, rng_source_remove },
     { "secret", "a password or key: data=TEXT or file=PATH", secret_fields, secret_add, secret_remove },
     { "throttle-group", "limits of throughput that drives share", throttle_keys, add_throttle_group, throttle_group_delete },
     { .name = NULL },
@@ -72,4 +85,5 @@ bool objects_add(const Value *list, GError **err)
 void objects_remove_all(void)
 {
     iothread_remove_all();
+    rng_source_remove_all();
 }
