@@ -11,7 +11,7 @@ struct Blk {
     unsigned refs;                         /* atomic */
     GThread *maker;                        /* the only one that frees it */
     Blk *next, *previous;
-    NodeUser *user;                        /* NULL: no medium */
+    NodeUser *user;                        /* atomic; NULL: no medium */
     IoLoop *loop;
 
     bool idle;                             /* atomic: in_flight is 0 */
@@ -40,6 +40,7 @@ struct Blk {
     uint64_t fd_length;
 };
 
+static inline NodeUser *blk_user(const Blk *blk) { return __atomic_load_n(&blk->user, __ATOMIC_ACQUIRE); }
 int blk_pread_fd(Blk *blk, uint64_t offset, void *buffer, size_t length);
 bool blk_attach_node(Blk *blk, Node *node, GError **err);
 /* What the graph says to its user, in blk.c. */

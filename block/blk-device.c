@@ -149,22 +149,28 @@ static const NodeUserOps user_ops = {
 
 Node *blk_node(const Blk *blk)
 {
-    return blk->user ? node_user_node(blk->user) : NULL;
+    NodeUser *user = blk_user(blk);
+
+    return user ? node_user_node(user) : NULL;
 }
 
 bool blk_has_medium(const Blk *blk)
 {
-    return blk->user != NULL;
+    return blk_user(blk) != NULL;
 }
 
 uint64_t blk_length(const Blk *blk)
 {
-    return blk->user ? node_length(node_user_node(blk->user)) : blk->fd_length;
+    const Node *node = blk_node(blk);
+
+    return node ? node_length(node) : blk->fd_length;
 }
 
 bool blk_readonly(const Blk *blk)
 {
-    return !blk->user || node_readonly(node_user_node(blk->user));
+    const Node *node = blk_node(blk);
+
+    return !node || node_readonly(node);
 }
 
 bool blk_write_cache(const Blk *blk)
@@ -179,7 +185,9 @@ void blk_set_write_cache(Blk *blk, bool on)
 
 bool blk_discard_wanted(const Blk *blk)
 {
-    return blk->user && node_user_node(blk->user)->discard;
+    const Node *node = blk_node(blk);
+
+    return node && node->discard;
 }
 
 void blk_limits(const Blk *blk, BlkLimits *limits)
@@ -219,8 +227,8 @@ bool blk_attach_node(Blk *blk, Node *node, GError **err)
     if (!user) {
         return false;
     }
-    blk->user = user;
     node_user_set_ops(user, &user_ops, blk);
+    __atomic_store_n(&blk->user, user, __ATOMIC_RELEASE);
     return true;
 }
 
@@ -247,7 +255,7 @@ void blk_remove(Blk *blk)
     }
     Node *node = node_ref(node_user_node(user));
     node_drain_begin(node);
-    blk->user = NULL;
+    __atomic_store_n(&blk->user, NULL, __ATOMIC_RELEASE);
     blk_quiesce(blk, false);      /* what was kept back meets an empty drive */
     node_detach(user);
     node_drain_end(node);

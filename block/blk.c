@@ -46,7 +46,8 @@ static int run_data(Blk *blk, Node *node, const BlkRequest *request)
 
 static int run(Blk *blk, const BlkRequest *request)
 {
-    Node *node = blk->user ? node_user_node(blk->user) : NULL;
+    NodeUser *user = blk_user(blk);
+    Node *node = user ? node_user_node(user) : NULL;
 
     if (!node) {
         return -ENOMEDIUM;

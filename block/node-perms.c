@@ -184,32 +184,57 @@ bool node_update_perms(Node *node, GError **err)
 
 /* ---- users ---- */
 
+/* A graph that lives on another thread stands still while its users change. */
+static bool stop_far(Node *node)
+{
+    bool far = io_loop_current() != node->loop;
+
+    if (far) {
+        node_drain_begin(node);
+    }
+    return far;
+}
+
+static void go_on(Node *node, bool far)
+{
+    if (far) {
+        node_drain_end(node);
+    }
+}
+
 NodeUser *node_attach(Node *node, const char *who, NodePerms perms, NodePerms shared, GError **err)
 {
     NodeUser *user = g_new0(NodeUser, 1);
+    bool far = stop_far(node_ref(node));
 
-    *user = (NodeUser){ .node = node_ref(node), .who = g_strdup(who), .perms = perms, .shared = shared };
+    *user = (NodeUser){ .node = node, .who = g_strdup(who), .perms = perms, .shared = shared };
     g_ptr_array_add(node->core->users, user);
-    if (!node_update_perms(node, err)) {
+    node_drain_update(node);
+    bool good = node_update_perms(node, err);
+    if (!good) {
         g_ptr_array_remove(node->core->users, user);
-        node_unref(node);
-        return NULL;
     }
-    return user;
+    go_on(node, far);
+    if (!good) {
+        node_unref(node);
+    }
+    return good ? user : NULL;
 }
 
 bool node_user_change(NodeUser *user, NodePerms perms, NodePerms shared, GError **err)
 {
     NodePerms old = user->perms, old_shared = user->shared;
+    bool far = stop_far(user->node);
 
     user->perms = perms;
     user->shared = shared;
-    if (!node_update_perms(user->node, err)) {
+    bool good = node_update_perms(user->node, err);
+    if (!good) {
         user->perms = old;
         user->shared = old_shared;
-        return false;
     }
-    return true;
+    go_on(user->node, far);
+    return good;
 }
 
 void node_detach(NodeUser *user)
@@ -218,8 +243,10 @@ void node_detach(NodeUser *user)
         return;
     }
     Node *node = user->node;
+    bool far = stop_far(node);
     g_ptr_array_remove(node->core->users, user);
     node_update_perms(node, NULL);         /* less is never refused */
+    go_on(node, far);
     node_unref(node);
 }
 
@@ -238,7 +265,9 @@ void node_user_set_ops(NodeUser *user, const NodeUserOps *ops, void *opaque)
 {
     user->ops = ops;
     user->opaque = opaque;
-    node_drain_update(user->node);
+    if (user->quiesced && ops->quiesce) {
+        ops->quiesce(opaque, true);        /* it came into a graph that stands still */
+    }
 }
 
 void node_tell_resized(Node *node)
