@@ -35,13 +35,9 @@ struct Blk {
     bool removable;
     bool moving;                           /* blk_set_loop() is on the stack */
     bool resize_told;                      /* atomic: a call of ops->resized is posted */
-    char *file;                            /* of blk_open(), as the two below */
-    int fd;                                /* -1 */
-    uint64_t fd_length;
 };
 
 static inline NodeUser *blk_user(const Blk *blk) { return __atomic_load_n(&blk->user, __ATOMIC_ACQUIRE); }
-int blk_pread_fd(Blk *blk, uint64_t offset, void *buffer, size_t length);
 bool blk_attach_node(Blk *blk, Node *node, GError **err);
 /* What the graph says to its user, in blk.c. */
 void blk_quiesce(void *opaque, bool on);

@@ -44,7 +44,7 @@ Blk *blk_new(const char *id, GError **err)
         return NULL;
     }
     Blk *blk = g_new(Blk, 1);
-    *blk = (Blk){ .id = g_strdup(id ? id : ""), .refs = 1, .fd = -1, .loop = io_loop_current(), .idle = true, .write_cache = true, .previous = last_blk,
+    *blk = (Blk){ .id = g_strdup(id ? id : ""), .refs = 1, .loop = io_loop_current(), .idle = true, .write_cache = true, .previous = last_blk,
                    .maker = g_thread_self() };
     blk->kept_end = &blk->kept;
     blk->finished_end = &blk->finished;
@@ -74,7 +74,6 @@ static void blk_free(void *opaque)
     *(blk->next ? &blk->next->previous : &last_blk) = blk->previous;
     g_free(blk->id);
     g_free(blk->device);
-    g_free(blk->file);
     g_free(blk);
 }
 
@@ -163,7 +162,7 @@ uint64_t blk_length(const Blk *blk)
 {
     const Node *node = blk_node(blk);
 
-    return node ? node_length(node) : blk->fd_length;
+    return node ? node_length(node) : 0;
 }
 
 bool blk_readonly(const Blk *blk)

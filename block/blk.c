@@ -8,7 +8,7 @@
  *
  * Hostile   offset, bytes and the pieces of a request come from a guest: checked in run()
  * Threads   requests: the home loop; the rest: main thread, machine lock held
- * Tests     tests/block/blk.c, tests/unit/blk.c
+ * Tests     tests/block/blk.c
  */
 #include "block/blk-core.h"
 #include "base/checked.h"
@@ -296,12 +296,6 @@ int blk_pread(Blk *blk, uint64_t offset, void *buffer, size_t length)
 {
     ReadJob job = { blk_node(blk), offset, buffer, length, -ENOMEM };
 
-    if (!range_within(offset, length, blk_length(blk))) {
-        return -EIO;
-    }
-    if (blk->fd >= 0) {
-        return blk_pread_fd(blk, offset, buffer, length);
-    }
     if (!job.node) {
         return -ENOMEDIUM;
     }

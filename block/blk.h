@@ -116,8 +116,3 @@ typedef struct BlkStats {
     uint64_t highest_write;                /* one past the last byte ever written */
 } BlkStats;
 void blk_stats(const Blk *blk, BlkStats *stats);
-
-/* Until drives_open() is there: raw, read-only. */
-bool blk_open(Blk **out, const Value *config, GError **err);
-void blk_close(Blk *blk);
-const char *blk_file(const Blk *blk);

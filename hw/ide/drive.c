@@ -29,7 +29,7 @@ static bool realize(IdeDrive *drive, bool cd, GError **err)
     if (drive->blk) {
         ata->sectors = blk_length(drive->blk) / (cd ? CD_SECTOR : ATA_SECTOR);
         if (ata->sectors == 0) {
-            return fail(err, EINVAL, "device '%s': '%s' is smaller than one sector", device_name(&drive->device), blk_file(drive->blk));
+            return fail(err, EINVAL, "device '%s': '%s' is smaller than one sector", device_name(&drive->device), blk_name(drive->blk));
         }
         ata->sectors = MIN(ata->sectors, cd ? (uint64_t)UINT32_MAX : UINT64_C(1) << 48);
     }

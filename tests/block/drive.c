@@ -92,6 +92,21 @@ static void a_raw_file(void)
     close_drive(blk);
 }
 
+static void ends(void)
+{
+    g_autofree char *path = make_file("huge.img", "x", 1, UINT64_C(1) << 42);
+    Blk *blk = open_drive("{'file':'@','format':'raw','readonly':true}", path);
+    uint8_t bytes[2];
+
+    g_assert_cmpuint(blk_length(blk), ==, UINT64_C(1) << 42);
+    g_assert_cmpint(blk_pread(blk, (UINT64_C(1) << 42) - 1, bytes, 1), ==, 0);
+    g_assert_cmpint(blk_pread(blk, (UINT64_C(1) << 42) - 1, bytes, 2), ==, -EIO);
+    g_assert_cmpint(blk_pread(blk, UINT64_C(1) << 42, bytes, 0), ==, 0);
+    g_assert_cmpint(blk_pread(blk, UINT64_MAX, bytes, 1), ==, -EIO);
+    g_assert_cmpint(blk_pread(blk, UINT64_MAX, bytes, 2), ==, -EIO);
+    close_drive(blk);
+}
+
 static void names(void)
 {
     static const struct { const char *drive, *id; } cases[] = {
@@ -233,6 +248,7 @@ int main(int argc, char **argv)
     folder = g_dir_make_tmp("roost-drive-XXXXXX", NULL);
     g_setenv("TMPDIR", folder, TRUE);
     g_test_add_func("/drive/a raw file", a_raw_file);
+    g_test_add_func("/drive/ends", ends);
     g_test_add_func("/drive/names", names);
     g_test_add_func("/drive/refusals", refusals);
     g_test_add_func("/drive/filters", filters);
