@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define QUEUE_DEPTH 1024                   /* requests in the kernel */
-#define BATCH       64                     /* of one io_submit */
+#define GATHERED    64                     /* that wait to be handed over */
+#define BATCH       4                      /* of one io_submit: the disk should begin while we still gather (docs/decisions/io-loop.md) */
 
 /* The ring's head in the first page of what io_setup maps, as the kernel's io_getevents does with it since 2.6. */
 typedef struct AioRing {
@@ -36,7 +37,7 @@ typedef struct Libaio {
     bool ring_readable, signalled;
     int event_fd;
     IoWatch *watch;
-    struct iocb *gathered[BATCH];
+    struct iocb *gathered[GATHERED];
     unsigned gathered_count, in_flight;
     CoQueue room;
 } Libaio;
@@ -145,16 +146,16 @@ static void transfer(AioEngine *engine, AioOp *op)
     while (this->in_flight >= QUEUE_DEPTH) {
         co_queue_wait(&this->room, NULL);
     }
-    if (this->gathered_count == BATCH) {
-        submit(this);
-    }
-    while (this->gathered_count == BATCH) {
+    while (this->gathered_count == GATHERED) {
         co_queue_wait(&this->room, NULL);
     }
     prepare(&request);
     io_set_eventfd(&request.control, this->event_fd);
     this->gathered[this->gathered_count++] = &request.control;
     this->in_flight++;
+    if (this->gathered_count >= BATCH) {
+        submit(this);
+    }
     coroutine_yield();
 }
 

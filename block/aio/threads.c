@@ -25,6 +25,7 @@
 
 #define THREADS_MOST  64
 #define IDLE_SECONDS  10
+#define BATCH         4                    /* handed over at once: the disk should begin while we still gather */
 #define INLINE_BYTES  (128 << 10)          /* copying more than that would keep the loop from others; two processors copy faster */
 #define INLINE_BUDGET 64                   /* requests served inline in one turn before the loop turns */
 
@@ -32,6 +33,7 @@ typedef struct Threads {
     AioEngine engine;
     IoHook hook;
     AioOp *gathered, **last_gathered;      /* of this turn */
+    unsigned gathered_count;
     AioOp *done;                           /* atomic stack */
     unsigned inline_left;
 } Threads;
@@ -130,7 +132,16 @@ static void serve(AioOp *op)
     pthread_mutex_lock(&mutex);
 }
 
-static void wake_another(void);
+static void start_thread(void);
+
+/* Mutex held; true: somebody idle is to be woken, best without the mutex, which he needs. */
+static bool more_hands(void)
+{
+    if (waiting && !idle && threads < THREADS_MOST) {
+        start_thread();
+    }
+    return waiting && idle;
+}
 
 static void *pool_thread(void *opaque G_GNUC_UNUSED)
 {
@@ -142,7 +153,11 @@ static void *pool_thread(void *opaque G_GNUC_UNUSED)
     pthread_mutex_lock(&mutex);
     while ((op = pop()) || result != ETIMEDOUT) {
         if (op) {
-            wake_another();
+            if (more_hands()) {
+                pthread_mutex_unlock(&mutex);
+                pthread_cond_signal(&wake);
+                pthread_mutex_lock(&mutex);
+            }
             serve(op);
             result = 0;
             continue;
@@ -176,19 +191,6 @@ static void start_thread(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-/* Mutex held. */
-static void wake_another(void)
-{
-    if (!waiting) {
-        return;
-    }
-    if (idle) {
-        pthread_cond_signal(&wake);
-    } else if (threads < THREADS_MOST) {
-        start_thread();
-    }
-}
-
 /* ---- the loop's side ---- */
 
 static void hand_over(AioOp *op)
@@ -212,22 +214,36 @@ static void hand_over(AioOp *op)
 }
 
 /* A host that starts not even one thread gets its work done on the loop's. */
-static void submit(void *opaque)
+static void submit(Threads *this)
 {
-    Threads *this = opaque;
     AioOp *op, *next;
-    LOCK_SCOPE(&mutex);
 
-    this->inline_left = INLINE_BUDGET;
+    if (!this->gathered) {
+        return;
+    }
+    pthread_mutex_lock(&mutex);
     for (op = this->gathered; op; op = next) {
         next = op->next;
         hand_over(op);
     }
     this->gathered = NULL;
-    wake_another();
+    this->gathered_count = 0;
+    bool wanted = more_hands();
     while (threads == 0 && (op = pop())) {
         serve(op);
     }
+    pthread_mutex_unlock(&mutex);
+    if (wanted) {
+        pthread_cond_signal(&wake);
+    }
+}
+
+static void end_of_turn(void *opaque)
+{
+    Threads *this = opaque;
+
+    this->inline_left = INLINE_BUDGET;
+    submit(this);
 }
 
 static bool ready(void *opaque)
@@ -291,6 +307,9 @@ static void transfer(AioEngine *engine, AioOp *op)
         this->gathered = op;
     }
     this->last_gathered = &op->next;
+    if (++this->gathered_count >= BATCH && op->file->alignment) {
+        submit(this);
+    }
     coroutine_yield();
 }
 
@@ -310,7 +329,7 @@ AioEngine *aio_threads(IoLoop *loop, GError **err G_GNUC_UNUSED)
     if (!this) {
         this = *slot = g_new0(Threads, 1);
         this->engine = (AioEngine){ loop, transfer };
-        this->hook = (IoHook){ .submit = submit, .ready = ready, .complete = complete, .opaque = this };
+        this->hook = (IoHook){ .submit = end_of_turn, .ready = ready, .complete = complete, .opaque = this };
         this->inline_left = INLINE_BUDGET;
         io_loop_add_hook(loop, &this->hook);
     }

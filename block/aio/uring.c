@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 
 #define QUEUE_DEPTH 256                    /* entries of the submission queue; a full one is handed over at once */
+#define BATCH       4                      /* to a disk: it should begin while we still gather (docs/decisions/io-loop.md) */
 #define IN_FLIGHT   2048                   /* as many results fit into the completion queue */
 
 #ifndef IORING_SETUP_COOP_TASKRUN
@@ -185,6 +186,9 @@ static void transfer(AioEngine *engine, AioOp *op)
     entry = get_entry(this);
     prepare(entry, op);
     io_uring_sqe_set_data(entry, op);
+    if (op->file->alignment && io_uring_sq_ready(&this->ring) >= BATCH) {
+        io_uring_submit(&this->ring);
+    }
     coroutine_yield();
 }
 
