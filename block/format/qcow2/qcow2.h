@@ -258,6 +258,7 @@ typedef struct Qcow2Snapshot {
 
 typedef struct Qcow2Alloc Qcow2Alloc;      /* an allocating write in flight */
 typedef struct Qcow2Freed { uint64_t offset, bytes; Qcow2Free why; } Qcow2Freed;
+typedef struct Qcow2SnapshotFaults Qcow2SnapshotFaults;
 typedef struct Qcow2Regions Qcow2Regions;
 typedef struct Qcow2Crypt Qcow2Crypt;      /* crypt.c */
 typedef struct Qcow2Bitmaps Qcow2Bitmaps;  /* bitmap.c */
@@ -338,6 +339,7 @@ struct Qcow2 {
     unsigned overlap;                      /* Qcow2Region bits that are checked */
 
     Qcow2Snapshot *snapshots;              /* snapshot_count */
+    Qcow2SnapshotFaults *snapshot_faults;  /* snapshot-table.c: what an opening for check met; NULL */
     Qcow2Crypt *crypt;                     /* NULL: not encrypted, or opened without I/O */
     Qcow2Bitmaps *bitmaps;                 /* NULL: none loaded */
     bool corrupt;                          /* no writes any more */
