@@ -1,47 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ata.c - one drive's command block: task file, PIO and DMA reads, identify
+ * ata.c - one drive's command block: task file, commands, resets
  *
- * Models   ATA/ATAPI-6 (T13/1410D): LBA28, LBA48 and CHS reads by PIO, multiple and DMA; the commands that firmware and
- *          systems send on their way to a first read
- * Omits    writing (the storage behind is read-only so far: write commands abort), queued commands, security, SMART
- * Hostile  a transfer's length is at most 65536 sectors, handed over in pieces of at most the buffer
+ * Models   ATA/ATAPI-7 (T13/1532D): PIO, multiple and DMA reads and writes by CHS, LBA28 and LBA48, with FUA; VERIFY, SEEK,
+ *          FLUSH CACHE, SET FEATURES, SMART of a drive that is well, power modes, EXECUTE DEVICE DIAGNOSTIC; DATA SET MANAGEMENT of
+ *          ATA8-ACS
+ * Omits    queued and streaming commands, security, host protected area (READ NATIVE MAX tells the size), CFA: these abort
+ * Power    a drive is always active; STANDBY and SLEEP write the cache back
  * Tests    tests/dev/ide.c
  */
 #include "hw/ide/ata.h"
-#include "base/bytes.h"
 #include "base/error.h"
 #include <errno.h>
 #include <string.h>
 
-enum { DEFAULT_HEADS = 16, DEFAULT_TRACK = 63, CYLINDERS_MOST = 16383 };
-enum { DEVICE_LBA = 0x40, DEVICE_FIXED = 0xa0, MULTIPLE_MOST = 16, LBA28_MOST = 0x0fffffff };
-enum {
-    CMD_NOP = 0x00, CMD_DEVICE_RESET = 0x08, CMD_RECALIBRATE = 0x10, CMD_READ = 0x20, CMD_READ_NO_RETRY = 0x21, CMD_READ_EXT = 0x24,
-    CMD_READ_DMA_EXT = 0x25, CMD_READ_NATIVE_MAX_EXT = 0x27, CMD_READ_MULTIPLE_EXT = 0x29, CMD_VERIFY = 0x40, CMD_VERIFY_NO_RETRY = 0x41,
-    CMD_VERIFY_EXT = 0x42, CMD_SEEK = 0x70, CMD_DIAGNOSTIC = 0x90, CMD_INITIALIZE = 0x91, CMD_PACKET = 0xa0, CMD_IDENTIFY_PACKET = 0xa1,
-    CMD_READ_MULTIPLE = 0xc4, CMD_SET_MULTIPLE = 0xc6, CMD_READ_DMA = 0xc8, CMD_READ_DMA_NO_RETRY = 0xc9, CMD_STANDBY_NOW = 0xe0,
-    CMD_IDLE_NOW = 0xe1, CMD_STANDBY = 0xe2, CMD_IDLE = 0xe3, CMD_CHECK_POWER = 0xe5, CMD_SLEEP = 0xe6, CMD_FLUSH = 0xe7,
-    CMD_FLUSH_EXT = 0xea, CMD_IDENTIFY = 0xec, CMD_SET_FEATURES = 0xef, CMD_READ_NATIVE_MAX = 0xf8,
-};
-
-void ata_complete(Ata *ata)
-{
-    ata->in_packet = false;
-    ata->phase = ATA_IDLE;
-    ata->status = ATA_DRDY | ATA_DSC;
-    ata->error = 0;
-    ata->irq = true;
-}
-
-void ata_abort(Ata *ata, uint8_t error)
-{
-    ata->in_packet = false;
-    ata->phase = ATA_IDLE;
-    ata->status = ATA_DRDY | ATA_DSC | ATA_ERR;
-    ata->error = error;
-    ata->irq = true;
-}
+enum { DEVICE_LBA = 0x40, DEVICE_FIXED = 0xa0, DEVICE_SLAVE = 0x10, LBA28_MOST = 0x0fffffff };
+enum { FEATURE_DMA = 0x01, FEATURE_OVERLAP = 0x02, MODE_WANTED = 0x45 };
 
 /* The signature by which software tells ATA from ATAPI (9.12). */
 static void set_signature(Ata *ata)
@@ -50,12 +24,12 @@ static void set_signature(Ata *ata)
     ata->lba[0] = 1;
     ata->lba[1] = ata->cd ? 0x14 : 0;
     ata->lba[2] = ata->cd ? 0xeb : 0;
-    ata->device &= 0x10;
+    ata->device &= DEVICE_SLAVE;
 }
 
 void ata_reset(Ata *ata)
 {
-    ata->phase = ATA_IDLE;
+    ata_forget(ata);
     ata->features = ata->previous_features = ata->previous_count = 0;
     memset(ata->previous_lba, 0, sizeof ata->previous_lba);
     ata->device = 0;
@@ -63,134 +37,44 @@ void ata_reset(Ata *ata)
     ata->status = ata->cd ? 0 : ATA_DRDY | ATA_DSC;
     ata->error = 1;                        /* diagnostic code: passed */
     ata->irq = false;
-    ata->multiple = 0;
+    ata->multiple = ATA_MULTIPLE_MOST;
+}
+
+void ata_power_on(Ata *ata)
+{
+    ata_reset(ata);
+    ata->heads = ata->default_heads;
+    ata->track_sectors = ata->default_sectors;
     ata->mode_pio = 0;
-    ata->mode_dma = 0x22;                  /* multiword mode 2 */
-    ata->in_packet = false;
-    ata->sectors_left = ata->filled = ata->position = ata->end = 0;
-}
-
-/* 16 heads and 63 sectors, at most 16383 cylinders: what every BIOS can add up. */
-void ata_set_geometry(Ata *ata)
-{
-    ata->heads = DEFAULT_HEADS;
-    ata->track_sectors = DEFAULT_TRACK;
-    ata->cylinders = (uint16_t)MIN(MAX(ata->sectors / (DEFAULT_HEADS * DEFAULT_TRACK), 1u), (unsigned)CYLINDERS_MOST);
-}
-
-/* Strings in identify data: two characters a word, the first in the high byte, padded with blanks. */
-static void put_text(uint8_t *identify, unsigned word, unsigned words, const char *text)
-{
-    size_t length = strlen(text);
-
-    for (unsigned i = 0; i < words * 2; i++) {
-        identify[2 * word + (i ^ 1)] = i < length ? (uint8_t)text[i] : ' ';
+    ata->mode_dma = MODE_WANTED;
+    ata->smart = true;
+    ata->smart_autosave = true;
+    ata->sense_key = ata->sense_code = ata->sense_qualifier = 0;
+    ata->tray_locked = false;
+    ata->eject_asked = false;
+    ata->write_cache = ata->wakes_with_cache;
+    if (!ata->cd && blk_write_cache(ata->blk) != ata->write_cache) {
+        blk_set_write_cache(ata->blk, ata->write_cache);
     }
 }
 
-static void put_word(uint8_t *identify, unsigned word, unsigned value)
+/* ---- commands ---- */
+
+static bool is_extended(uint8_t command)
 {
-    store_le16(identify + 2 * word, (uint16_t)value);
+    static const uint8_t list[] = { 0x24, 0x25, 0x27, 0x29, 0x34, 0x35, 0x39, 0x3d, 0x42, 0xce, 0xea };
+
+    return memchr(list, command, sizeof list) != NULL;
 }
 
-static void identify_common(const Ata *ata, uint8_t *identify)
+/* Where the task file points; false for what no sector has as its place. */
+static bool task_address(const Ata *ata, uint64_t *sector)
 {
-    put_text(identify, 10, 10, ata->serial);
-    put_text(identify, 23, 4, ata->version);
-    put_text(identify, 27, 20, ata->model);
-    put_word(identify, 49, 0x0b00);        /* DMA, LBA, IORDY */
-    put_word(identify, 53, 7);             /* words 54-58, 64-70 and 88 are valid */
-    put_word(identify, 62, 0);
-    put_word(identify, 63, 7 | ((ata->mode_dma & 0xf8) == 0x20 ? 0x100u << (ata->mode_dma & 7) : 0));
-    put_word(identify, 64, 3);             /* PIO modes 3 and 4 */
-    for (unsigned word = 65; word <= 68; word++) {
-        put_word(identify, word, 120);     /* ns a cycle */
-    }
-    put_word(identify, 80, 0xf0);          /* ATA/ATAPI-4 to 7 */
-    put_word(identify, 81, 0x16);
-    put_word(identify, 88, 0x3f | ((ata->mode_dma & 0xf8) == 0x40 ? 0x100u << (ata->mode_dma & 7) : 0));
-}
-
-static void identify_disk(const Ata *ata, uint8_t *identify)
-{
-    /* Words 54-58: the translation that INITIALIZE DEVICE PARAMETERS chose; words 1-6: the default one. */
-    uint64_t cylinder = (uint64_t)ata->heads * ata->track_sectors;
-    uint64_t whole = (uint64_t)ata->cylinders * DEFAULT_HEADS * DEFAULT_TRACK;
-    uint64_t cylinders = MIN(MAX(MIN(whole, ata->sectors) / cylinder, 1u), (uint64_t)UINT16_MAX), chs = cylinders * cylinder;
-
-    put_word(identify, 0, 0x0040);         /* fixed drive */
-    put_word(identify, 1, ata->cylinders);
-    put_word(identify, 3, DEFAULT_HEADS);
-    put_word(identify, 6, DEFAULT_TRACK);
-    put_word(identify, 47, 0x8000 | MULTIPLE_MOST);
-    put_word(identify, 54, (unsigned)cylinders);
-    put_word(identify, 55, ata->heads);
-    put_word(identify, 56, ata->track_sectors);
-    put_word(identify, 57, (unsigned)chs & 0xffff);
-    put_word(identify, 58, (unsigned)(chs >> 16));
-    put_word(identify, 59, ata->multiple ? 0x100u | ata->multiple : 0);
-    store_le32(identify + 120, (uint32_t)MIN(ata->sectors, (uint64_t)LBA28_MOST));
-    put_word(identify, 82, 0x4000);        /* NOP */
-    put_word(identify, 83, 0x7400);        /* FLUSH CACHE, FLUSH CACHE EXT, LBA48 */
-    put_word(identify, 84, 0x4000);
-    put_word(identify, 85, 0x4000);
-    put_word(identify, 86, 0x3400);
-    put_word(identify, 87, 0x4000);
-    put_word(identify, 93, 0x6001 | (ata->device & 0x10 ? 0x0e00 : 0x000e));
-    store_le64(identify + 200, ata->sectors);
-}
-
-static void identify_packet(const Ata *ata, uint8_t *identify)
-{
-    (void)ata;
-    put_word(identify, 0, 0x85c0);         /* ATAPI, CD-ROM, removable, DRQ within 50 us, 12-byte packets */
-    put_word(identify, 71, 30);            /* ns release times */
-    put_word(identify, 72, 30);
-    put_word(identify, 82, 0x4010);        /* NOP, PACKET */
-    put_word(identify, 83, 0x4000);
-    put_word(identify, 84, 0x4000);
-    put_word(identify, 85, 0x4010);
-    put_word(identify, 87, 0x4000);
-}
-
-/* Offers the buffer to the host; block_size bytes make one DRQ, and each DRQ an interrupt. */
-static void offer(Ata *ata, uint32_t length)
-{
-    ata->phase = ATA_PIO_IN;
-    ata->position = 0;
-    ata->end = length;
-    ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
-    ata->irq = true;
-}
-
-static void identify(Ata *ata, bool packet)
-{
-    if (packet != ata->cd) {
-        if (ata->cd) {
-            set_signature(ata);            /* IDENTIFY DEVICE to a packet drive: abort, with the signature (9.12) */
-        }
-        ata_abort(ata, ATA_ABRT);
-        return;
-    }
-    memset(ata->buffer, 0, ATA_SECTOR);
-    identify_common(ata, ata->buffer);
-    if (packet) {
-        identify_packet(ata, ata->buffer);
-    } else {
-        identify_disk(ata, ata->buffer);
-    }
-    ata->sectors_left = 0;
-    offer(ata, ATA_SECTOR);
-}
-
-/* Where the task file points: false for a place that the disk does not have. */
-static bool address(const Ata *ata, bool extended, uint64_t *sector)
-{
-    if (extended) {
-        *sector = ata->lba[0] | (uint64_t)ata->lba[1] << 8 | (uint64_t)ata->lba[2] << 16 | (uint64_t)ata->previous_lba[0] << 24 |
-                  (uint64_t)ata->previous_lba[1] << 32 | (uint64_t)ata->previous_lba[2] << 40;
+    *sector = ata->lba[0] | (uint64_t)ata->lba[1] << 8 | (uint64_t)ata->lba[2] << 16;
+    if (ata->extended) {
+        *sector |= (uint64_t)ata->previous_lba[0] << 24 | (uint64_t)ata->previous_lba[1] << 32 | (uint64_t)ata->previous_lba[2] << 40;
     } else if (ata->device & DEVICE_LBA) {
-        *sector = ata->lba[0] | (uint64_t)ata->lba[1] << 8 | (uint64_t)ata->lba[2] << 16 | (uint64_t)(ata->device & 15) << 24;
+        *sector |= (uint64_t)(ata->device & 15) << 24;
     } else {
         unsigned cylinder = ata->lba[1] | (unsigned)ata->lba[2] << 8, head = ata->device & 15;
         if (ata->lba[0] == 0 || ata->lba[0] > ata->track_sectors || head >= ata->heads) {
@@ -198,189 +82,200 @@ static bool address(const Ata *ata, bool extended, uint64_t *sector)
         }
         *sector = ((uint64_t)cylinder * ata->heads + head) * ata->track_sectors + ata->lba[0] - 1;
     }
-    return *sector < ata->sectors;
-}
-
-static uint32_t transfer_count(const Ata *ata, bool extended)
-{
-    uint32_t count = extended ? ata->count | (uint32_t)ata->previous_count << 8 : ata->count;
-
-    return count ? count : extended ? 65536 : 256;
-}
-
-/* Reads the next piece into the buffer; false (and the command aborted) on a bad place or a host error. */
-static bool read_piece(Ata *ata, uint32_t sectors)
-{
-    if (ata->next_sector >= ata->sectors || ata->sectors - ata->next_sector < sectors) {
-        ata_abort(ata, ATA_IDNF);
-        return false;
-    }
-    if (blk_pread(ata->blk, ata->next_sector * ATA_SECTOR, ata->buffer, (size_t)sectors * ATA_SECTOR) < 0) {
-        ata_abort(ata, ATA_UNC);
-        return false;
-    }
-    ata->next_sector += sectors;
-    ata->sectors_left -= sectors;
     return true;
 }
 
-static void next_pio_block(Ata *ata)
+static uint32_t task_count(const Ata *ata)
 {
-    uint32_t sectors = MIN(ata->sectors_left, ata->block_size / ATA_SECTOR);
+    uint32_t count = ata->extended ? ata->count | (uint32_t)ata->previous_count << 8 : ata->count;
 
-    if (read_piece(ata, sectors)) {
-        offer(ata, sectors * ATA_SECTOR);
-    }
+    return count ? count : ata->extended ? 65536 : 256;
 }
 
-/* Where a read starts and how much it takes; false, with the command aborted, where the disk has no such place. */
-static bool begin_read(Ata *ata, bool extended)
+/* Checks the whole range before the first sector moves; the command is aborted where the disk has no such place. */
+static bool begin_transfer(Ata *ata, AtaPurpose purpose, AtaTransfer transfer, uint32_t sectors_per_block)
 {
-    if (!address(ata, extended, &ata->next_sector)) {
+    if (sectors_per_block == 0) {
+        ata_abort(ata, ATA_ABRT);
+        return false;
+    }
+    uint32_t count = task_count(ata);
+    if (!task_address(ata, &ata->next_sector) || ata->next_sector >= ata->sectors || ata->sectors - ata->next_sector < count) {
         ata_abort(ata, ATA_IDNF);
         return false;
     }
-    ata->sectors_left = transfer_count(ata, extended);
-    return true;
-}
-
-static void read_sectors(Ata *ata, bool extended, uint32_t sectors_per_block)
-{
-    if (ata->cd || sectors_per_block == 0) {
-        if (ata->cd) {
-            set_signature(ata);            /* as for IDENTIFY DEVICE */
-        }
+    if (purpose == ATA_FOR_WRITE && blk_readonly(ata->blk)) {
         ata_abort(ata, ATA_ABRT);
-        return;
-    }
-    if (begin_read(ata, extended)) {
-        ata->block_size = sectors_per_block * ATA_SECTOR;
-        next_pio_block(ata);
-    }
-}
-
-static void read_dma(Ata *ata, bool extended)
-{
-    if (ata->cd) {
-        ata_abort(ata, ATA_ABRT);
-        return;
-    }
-    if (begin_read(ata, extended)) {
-        ata->position = ata->end = 0;
-        ata->phase = ATA_DMA_IN;
-        ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
-    }
-}
-
-/* The next piece of a DMA transfer into the buffer; false when the transfer is over, well or badly. */
-static bool refill(Ata *ata)
-{
-    uint32_t sectors = MIN(ata->sectors_left, (uint32_t)(ATA_BUFFER / ATA_SECTOR));
-
-    if (ata->cd) {
-        return atapi_refill(ata);
-    }
-    if (sectors == 0 || !read_piece(ata, sectors)) {
         return false;
     }
-    ata->position = 0;
-    ata->end = sectors * ATA_SECTOR;
+    ata->sectors_left = count;
+    ata->block_size = sectors_per_block * ATA_SECTOR;
+    ata->purpose = (uint8_t)purpose;
+    ata->transfer = (uint8_t)transfer;
+    ata->one_block = ata->fua = false;
     return true;
 }
 
-size_t ata_dma_take(Ata *ata, uint8_t *out, size_t most)
+static void read_pio(Ata *ata, uint8_t command)
 {
-    if (ata->phase != ATA_DMA_IN) {
-        return 0;
+    (void)command;
+    if (begin_transfer(ata, ATA_FOR_READ, ATA_BY_PIO, 1)) {
+        ata_read_sectors(ata);
     }
-    if (ata->position >= ata->end && !refill(ata)) {
-        return 0;
-    }
-    size_t length = MIN(most, ata->end - ata->position);
-    memcpy(out, ata->buffer + ata->position, length);
-    ata->position += (uint32_t)length;
-    return length;
 }
 
-bool ata_dma_at_end(const Ata *ata)
+static void read_multiple(Ata *ata, uint8_t command)
 {
-    return ata->position == ata->end && ata->sectors_left == 0;
+    (void)command;
+    if (begin_transfer(ata, ATA_FOR_READ, ATA_BY_PIO, ata->multiple)) {
+        ata_read_sectors(ata);
+    }
 }
 
-void ata_dma_end(Ata *ata, bool failed)
+static void read_dma(Ata *ata, uint8_t command)
 {
-    if (ata->phase != ATA_DMA_IN) {
+    (void)command;
+    if (begin_transfer(ata, ATA_FOR_READ, ATA_BY_DMA, 1)) {
+        ata_read_sectors(ata);
+    }
+}
+
+static void verify(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (begin_transfer(ata, ATA_FOR_VERIFY, ATA_BY_PIO, 1)) {
+        ata_read_sectors(ata);
+    }
+}
+
+static void write_pio(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (begin_transfer(ata, ATA_FOR_WRITE, ATA_BY_PIO, 1)) {
+        ata_write_sectors(ata);
+    }
+}
+
+static void write_multiple(Ata *ata, uint8_t command)
+{
+    enum { WRITE_MULTIPLE_FUA_EXT = 0xce };
+
+    if (begin_transfer(ata, ATA_FOR_WRITE, ATA_BY_PIO, ata->multiple)) {
+        ata->fua = command == WRITE_MULTIPLE_FUA_EXT;
+        ata_write_sectors(ata);
+    }
+}
+
+static void write_dma(Ata *ata, uint8_t command)
+{
+    enum { WRITE_DMA_FUA_EXT = 0x3d };
+
+    if (begin_transfer(ata, ATA_FOR_WRITE, ATA_BY_DMA, 1)) {
+        ata->fua = command == WRITE_DMA_FUA_EXT;
+        ata_write_sectors(ata);
+    }
+}
+
+static void data_set_management(Ata *ata, uint8_t command)
+{
+    enum { TRIM = 0x01 };
+
+    (void)command;
+    uint32_t blocks = ata->count | (uint32_t)ata->previous_count << 8;
+    if (!(ata->features & TRIM) || blocks == 0 || blk_readonly(ata->blk)) {
+        ata_abort(ata, ATA_ABRT);
         return;
     }
-    if (failed) {
-        ata_abort(ata, ATA_ABRT);
-    } else if (ata->cd) {
-        atapi_finish(ata);
-    } else {
-        ata_complete(ata);
-    }
+    ata->sectors_left = blocks;
+    ata->purpose = ATA_FOR_TRIM;
+    ata->transfer = ATA_BY_DMA;
+    ata_write_sectors(ata);
 }
 
-static void verify(Ata *ata, bool extended)
+static void read_native_max(Ata *ata, uint8_t command)
 {
-    uint64_t sector;
-
-    if (ata->cd) {
-        ata_abort(ata, ATA_ABRT);
-    } else if (!address(ata, extended, &sector) || ata->sectors - sector < transfer_count(ata, extended)) {
-        ata_abort(ata, ATA_IDNF);
-    } else {
-        ata_complete(ata);
-    }
-}
-
-static void set_address(Ata *ata, uint64_t sector, bool extended)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        ata->lba[i] = (uint8_t)(sector >> (8 * i));
-        ata->previous_lba[i] = extended ? (uint8_t)(sector >> (24 + 8 * i)) : 0;
-    }
-    if (!extended) {
-        ata->device = (uint8_t)((ata->device & 0xf0) | (sector >> 24 & 15));
-    }
-}
-
-static void read_native_max(Ata *ata, bool extended)
-{
-    if (ata->cd) {
-        ata_abort(ata, ATA_ABRT);
-        return;
-    }
+    (void)command;
     uint64_t last = ata->sectors - 1;
-    set_address(ata, extended ? last : MIN(last, (uint64_t)LBA28_MOST), extended);
+    ata->device |= DEVICE_LBA;
+    ata_set_sector(ata, ata->extended ? last : MIN(last, (uint64_t)LBA28_MOST));
     ata_complete(ata);
 }
 
-static void set_features(Ata *ata)
+/* What is to be told stands in the buffer's first sector. */
+static void reply_sector(Ata *ata)
 {
-    switch (ata->features) {
-    case 0x03:                             /* transfer mode in the count register: PIO 0xh, multiword 2xh, ultra 4xh */
-        if (ata->count >> 3 == 0 || ata->count >> 3 == 1) {
-            ata->mode_pio = ata->count;
-        } else if ((ata->count >> 3 == 4 && (ata->count & 7) <= 2) || (ata->count >> 3 == 8 && (ata->count & 7) <= 5)) {
-            ata->mode_dma = ata->count;
-        } else {
-            ata_abort(ata, ATA_ABRT);
-            return;
-        }
-        break;
-    case 0x02: case 0x82: case 0xaa: case 0x55: case 0x66: case 0xcc: case 0x05: case 0x85: case 0x67: case 0x96: case 0x9a: case 0x42: case 0xc2:
-        break;                             /* caches, look-ahead, power, defaults: nothing to switch */
-    default:
-        ata_abort(ata, ATA_ABRT);
-        return;
+    ata->purpose = ATA_FOR_REPLY;
+    ata->transfer = ATA_BY_PIO;
+    ata->block_size = ATA_SECTOR;
+    ata->sectors_left = 0;
+    ata_reply(ata, ATA_SECTOR);
+}
+
+static void identify(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (ata->cd) {
+        ata_identify_cd(ata, ata->buffer);
+    } else {
+        ata_identify_disk(ata, ata->buffer);
     }
-    ata_complete(ata);
+    reply_sector(ata);
 }
 
-static void set_multiple(Ata *ata)
+/* Disk commands that tell a packet drive apart: abort, and the signature is there to be read (9.12). */
+static void packet_signature(Ata *ata, uint8_t command)
 {
-    if (ata->cd || ata->count > MULTIPLE_MOST || (ata->count & (ata->count - 1))) {
+    (void)command;
+    set_signature(ata);
+    ata_abort(ata, ATA_ABRT);
+}
+
+static bool set_transfer_mode(Ata *ata)
+{
+    unsigned kind = ata->count >> 3, mode = ata->count & 7;
+
+    if (kind == 0 || (kind == 1 && mode <= 4)) {           /* PIO: default, or with flow control */
+        ata->mode_pio = ata->count;
+        return true;
+    }
+    if ((kind == 4 && mode <= 2) || (kind == 8 && mode <= 5)) {            /* multiword, ultra */
+        ata->mode_dma = ata->count;
+        return true;
+    }
+    return false;
+}
+
+static void set_write_cache(Ata *ata, bool on)
+{
+    ata->write_cache = on;
+    blk_set_write_cache(ata->blk, on);
+    if (on) {
+        ata_complete(ata);
+    } else {
+        ata_flush(ata);                    /* what the cache held is safe before the host hears of it */
+    }
+}
+
+static void set_features(Ata *ata, uint8_t command)
+{
+    enum { CACHE_ON = 0x02, TRANSFER_MODE = 0x03, CACHE_OFF = 0x82 };
+    /* Power management, acoustics, look-ahead, ECC bytes, defaults after resets: nothing to switch. */
+    static const uint8_t harmless[] = { 0x05, 0x42, 0x55, 0x66, 0x67, 0x69, 0x85, 0x96, 0x9a, 0xaa, 0xc2, 0xcc };
+
+    (void)command;
+    if (!ata->cd && (ata->features == CACHE_ON || ata->features == CACHE_OFF)) {
+        set_write_cache(ata, ata->features == CACHE_ON);
+    } else if (ata->features == TRANSFER_MODE ? set_transfer_mode(ata) : memchr(harmless, ata->features, sizeof harmless) != NULL) {
+        ata_complete(ata);
+    } else {
+        ata_abort(ata, ATA_ABRT);
+    }
+}
+
+static void set_multiple(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (ata->count > ATA_MULTIPLE_MOST || (ata->count & (ata->count - 1))) {
         ata_abort(ata, ATA_ABRT);
         return;
     }
@@ -388,9 +283,10 @@ static void set_multiple(Ata *ata)
     ata_complete(ata);
 }
 
-static void initialize_parameters(Ata *ata)
+static void initialize_parameters(Ata *ata, uint8_t command)
 {
-    if (ata->cd || ata->count == 0) {
+    (void)command;
+    if (ata->count == 0) {
         ata_abort(ata, ATA_ABRT);
         return;
     }
@@ -399,81 +295,145 @@ static void initialize_parameters(Ata *ata)
     ata_complete(ata);
 }
 
-static void packet(Ata *ata)
+static void smart(Ata *ata, uint8_t command)
 {
-    if (!ata->cd || (ata->features & 0x02)) {                       /* no overlap */
+    enum { DATA = 0xd0, THRESHOLDS, AUTOSAVE, OFF_LINE = 0xd4, LOG, ENABLE = 0xd8, DISABLE, STATUS };
+    bool reply = false, ok = ata->lba[1] == 0x4f && ata->lba[2] == 0xc2 && (ata->smart || ata->features == ENABLE);
+
+    (void)command;
+    switch (ok ? ata->features : 0) {
+    case DATA: ata_smart_values(ata, ata->buffer); reply = true; break;
+    case THRESHOLDS: ata_smart_thresholds(ata->buffer); reply = true; break;
+    case LOG: ok = reply = ata->count == 1 && ata_smart_log(ata->lba[0], ata->buffer); break;
+    case AUTOSAVE: ata->smart_autosave = ata->count == 0xf1; break;
+    case OFF_LINE: break;                  /* each self-test passes at once */
+    case ENABLE: ata->smart = true; break;
+    case DISABLE: ata->smart = false; break;
+    case STATUS: break;                    /* the key left in place says that no threshold was passed */
+    default: ok = false; break;
+    }
+    if (!ok) {
+        ata_abort(ata, ATA_ABRT);
+    } else if (reply) {
+        reply_sector(ata);
+    } else {
+        ata_complete(ata);
+    }
+}
+
+static void packet(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (ata->features & FEATURE_OVERLAP) {
         ata_abort(ata, ATA_ABRT);
         return;
     }
-    ata->packet_dma = ata->features & 1;
-    ata->byte_limit = ata->lba[1] | (uint32_t)ata->lba[2] << 8;
+    uint32_t limit = ata->lba[1] | (uint32_t)ata->lba[2] << 8;
+    ata->transfer = ata->features & FEATURE_DMA ? ATA_BY_DMA : ATA_BY_PIO;
+    ata->block_size = limit == 0 || limit == 0xffff ? 0xfffe : limit;
     ata->phase = ATA_PACKET_OUT;
     ata->position = 0;
-    ata->end = ATAPI_PACKET;
     ata->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
     ata->count = 1;                        /* command, from the host; no interrupt for the packet itself */
 }
 
-void ata_command(Ata *ata, uint8_t command)
+static void diagnostic(Ata *ata, uint8_t command)
 {
-    if (command == CMD_DEVICE_RESET) {
-        if (ata->cd) {
-            uint8_t selected = ata->device & 0x10;
-            ata_reset(ata);
-            ata->device = selected;
-        } else {
-            ata_abort(ata, ATA_ABRT);
-        }
+    (void)command;
+    ata->device = 0;
+    set_signature(ata);
+    ata_complete(ata);
+    ata->error = 1;
+    if (ata->cd) {
+        ata->status = 0;
+    }
+}
+
+static void check_power(Ata *ata, uint8_t command)
+{
+    (void)command;
+    ata->count = 0xff;                     /* active */
+    ata_complete(ata);
+}
+
+static void nothing_to_do(Ata *ata, uint8_t command)
+{
+    (void)command;
+    ata_complete(ata);
+}
+
+static void flush(Ata *ata, uint8_t command)
+{
+    (void)command;
+    if (ata->cd) {
+        ata_complete(ata);
+    } else {
+        ata_flush(ata);
+    }
+}
+
+enum { DISK = 1, CD = 2, BOTH = 3 };
+typedef struct Command { void (*run)(Ata *ata, uint8_t command); uint8_t drives; } Command;
+/* What is not here, or for the other kind of drive, aborts: NOP (00h) too, as it must. */
+static const Command commands[256] = {
+    [0x06] = { data_set_management, DISK },
+    [0x10 ... 0x1f] = { nothing_to_do, DISK },             /* RECALIBRATE; the low digit was a step rate */
+    [0x20] = { read_pio, DISK }, [0x21] = { read_pio, DISK }, [0x24] = { read_pio, DISK },
+    [0x25] = { read_dma, DISK }, [0x27] = { read_native_max, DISK }, [0x29] = { read_multiple, DISK },
+    [0x30] = { write_pio, DISK }, [0x31] = { write_pio, DISK }, [0x34] = { write_pio, DISK },
+    [0x35] = { write_dma, DISK }, [0x39] = { write_multiple, DISK }, [0x3c] = { write_pio, DISK }, [0x3d] = { write_dma, DISK },
+    [0x40] = { verify, DISK }, [0x41] = { verify, DISK }, [0x42] = { verify, DISK },
+    [0x70 ... 0x7f] = { nothing_to_do, DISK },             /* SEEK */
+    [0x90] = { diagnostic, BOTH }, [0x91] = { initialize_parameters, DISK },
+    [0x94] = { flush, BOTH }, [0x95] = { nothing_to_do, BOTH }, [0x96] = { flush, BOTH }, [0x97] = { nothing_to_do, BOTH },
+    [0x98] = { check_power, BOTH }, [0x99] = { flush, BOTH },             /* the power commands' old codes */
+    [0xa0] = { packet, CD }, [0xa1] = { identify, CD },
+    [0xb0] = { smart, DISK },
+    [0xc4] = { read_multiple, DISK }, [0xc5] = { write_multiple, DISK }, [0xc6] = { set_multiple, DISK },
+    [0xc8] = { read_dma, DISK }, [0xc9] = { read_dma, DISK }, [0xca] = { write_dma, DISK }, [0xcb] = { write_dma, DISK },
+    [0xce] = { write_multiple, DISK },
+    [0xe0] = { flush, BOTH }, [0xe1] = { nothing_to_do, BOTH }, [0xe2] = { flush, BOTH }, [0xe3] = { nothing_to_do, BOTH },
+    [0xe5] = { check_power, BOTH }, [0xe6] = { flush, BOTH }, [0xe7] = { flush, BOTH }, [0xea] = { flush, BOTH },
+    [0xec] = { identify, DISK }, [0xef] = { set_features, BOTH }, [0xf8] = { read_native_max, DISK },
+};
+
+/* DEVICE RESET is a packet drive's way out of anything, busy or not. */
+static void device_reset_command(Ata *ata)
+{
+    uint8_t selected = ata->device & DEVICE_SLAVE;
+
+    ata_reset(ata);
+    ata->device = selected;
+}
+
+void ata_command(Ata *ata, uint8_t code)
+{
+    enum { DEVICE_RESET = 0x08, READ_SECTORS = 0x20, IDENTIFY_DEVICE = 0xec };
+    const Command *command = &commands[code];
+
+    if (code == DEVICE_RESET && ata->cd) {
+        device_reset_command(ata);
+        return;
+    }
+    if (ata_busy(ata)) {
         return;
     }
     ata->irq = false;
     ata->in_packet = false;
-    switch (command) {
-    case CMD_READ: case CMD_READ_NO_RETRY: read_sectors(ata, false, 1); break;
-    case CMD_READ_EXT: read_sectors(ata, true, 1); break;
-    case CMD_READ_MULTIPLE: read_sectors(ata, false, ata->multiple); break;
-    case CMD_READ_MULTIPLE_EXT: read_sectors(ata, true, ata->multiple); break;
-    case CMD_READ_DMA: case CMD_READ_DMA_NO_RETRY: read_dma(ata, false); break;
-    case CMD_READ_DMA_EXT: read_dma(ata, true); break;
-    case CMD_VERIFY: case CMD_VERIFY_NO_RETRY: verify(ata, false); break;
-    case CMD_VERIFY_EXT: verify(ata, true); break;
-    case CMD_READ_NATIVE_MAX: read_native_max(ata, false); break;
-    case CMD_READ_NATIVE_MAX_EXT: read_native_max(ata, true); break;
-    case CMD_IDENTIFY: identify(ata, false); break;
-    case CMD_IDENTIFY_PACKET: identify(ata, true); break;
-    case CMD_PACKET: packet(ata); break;
-    case CMD_SET_FEATURES: set_features(ata); break;
-    case CMD_SET_MULTIPLE: set_multiple(ata); break;
-    case CMD_INITIALIZE: initialize_parameters(ata); break;
-    case CMD_DIAGNOSTIC:
-        ata->device = 0;
-        set_signature(ata);
-        ata_complete(ata);
-        ata->error = 1;
-        if (ata->cd) {
-            ata->status = 0;
-        }
-        break;
-    case CMD_CHECK_POWER:
-        ata->count = 0xff;                 /* active */
-        ata_complete(ata);
-        break;
-    case CMD_RECALIBRATE: case CMD_SEEK:
-        if (ata->cd) {
-            ata_abort(ata, ATA_ABRT);
-            break;
-        }
-        ata_complete(ata);
-        break;
-    case CMD_FLUSH: case CMD_FLUSH_EXT: case CMD_STANDBY_NOW: case CMD_IDLE_NOW: case CMD_STANDBY: case CMD_IDLE: case CMD_SLEEP:
-        ata_complete(ata);
-        break;
-    case CMD_NOP:
-    default:
+    ata->purpose = ATA_FOR_REPLY;
+    ata->position = ata->end = ata->filled = ata->sectors_left = 0;
+    ata->error = 0;
+    ata->extended = is_extended(code);
+    if (ata->cd && (code == READ_SECTORS || code == IDENTIFY_DEVICE)) {
+        packet_signature(ata, code);
+    } else if (command->run && (command->drives & (ata->cd ? CD : DISK))) {
+        command->run(ata, code);
+    } else {
         ata_abort(ata, ATA_ABRT);
-        break;
     }
 }
+
+/* ---- registers ---- */
 
 uint8_t ata_read(Ata *ata, unsigned reg, bool high_order)
 {
@@ -492,6 +452,9 @@ uint8_t ata_read(Ata *ata, unsigned reg, bool high_order)
 
 void ata_write(Ata *ata, unsigned reg, uint8_t value)
 {
+    if (ata_busy(ata)) {
+        return;
+    }
     switch (reg) {
     case ATA_FEATURES:
         ata->previous_features = ata->features;
@@ -513,78 +476,80 @@ void ata_write(Ata *ata, unsigned reg, uint8_t value)
     }
 }
 
-static void buffer_drained(Ata *ata)
-{
-    if (ata->in_packet) {
-        atapi_reply_done(ata);
-    } else if (ata->sectors_left) {
-        next_pio_block(ata);
-    } else {
-        ata->phase = ATA_IDLE;             /* the last block's interrupt was its offer */
-        ata->status = ATA_DRDY | ATA_DSC;
-    }
-}
+/* ---- saved state ---- */
 
-uint16_t ata_read_data(Ata *ata)
-{
-    if (ata->phase != ATA_PIO_IN || ata->position >= ata->end) {
-        return 0xffff;
-    }
-    uint16_t value = ata->buffer[ata->position];
-    if (ata->position + 1 < ata->end) {    /* a reply may have an odd length */
-        value |= (uint16_t)(ata->buffer[ata->position + 1] << 8);
-    }
-    ata->position += 2;
-    if (ata->position >= ata->end) {
-        buffer_drained(ata);
-    }
-    return value;
-}
-
-void ata_write_data(Ata *ata, uint16_t value)
-{
-    if ((ata->phase != ATA_PACKET_OUT && ata->phase != ATA_PARAMETERS_OUT) || ata->position + 2 > ata->end) {
-        return;
-    }
-    store_le16(ata->buffer + ata->position, value);
-    ata->position += 2;
-    if (ata->position < ata->end) {
-        return;
-    }
-    if (ata->phase == ATA_PARAMETERS_OUT) {
-        ata->count = 3;
-        ata_complete(ata);                 /* MODE SELECT: there is nothing to set */
-        return;
-    }
-    uint8_t bytes[ATAPI_PACKET];
-    memcpy(bytes, ata->buffer, sizeof bytes);
-    atapi_packet(ata, bytes);
-}
+static const Field job_saved[] = {
+    SAVE_BOOL(AtaJob, wanted), SAVE_U8(AtaJob, op), SAVE_U8(AtaJob, flags), SAVE_U64(AtaJob, offset), SAVE_U64(AtaJob, bytes), FIELD_END };
 
 const Field ata_saved[] = {
     SAVE_U16(Ata, heads), SAVE_U16(Ata, track_sectors), SAVE_U8(Ata, features), SAVE_U8(Ata, count), SAVE_U8S(Ata, lba), SAVE_U8(Ata, device),
     SAVE_U8(Ata, status), SAVE_U8(Ata, error), SAVE_U8(Ata, previous_features), SAVE_U8(Ata, previous_count), SAVE_U8S(Ata, previous_lba),
-    SAVE_U8(Ata, multiple), SAVE_U8(Ata, mode_pio), SAVE_U8(Ata, mode_dma), SAVE_BOOL(Ata, irq), SAVE_U8(Ata, phase), SAVE_BYTES(Ata, buffer),
+    SAVE_U8(Ata, multiple), SAVE_U8(Ata, mode_pio), SAVE_U8(Ata, mode_dma), SAVE_BOOL(Ata, smart), SAVE_BOOL(Ata, smart_autosave),
+    SAVE_BOOL(Ata, write_cache), SAVE_BOOL(Ata, irq), SAVE_U8(Ata, phase), SAVE_U8(Ata, transfer), SAVE_U8(Ata, purpose),
+    SAVE_BOOL(Ata, extended), SAVE_BOOL(Ata, fua), SAVE_BOOL(Ata, one_block), SAVE_VARIABLE_BYTES(Ata, saved_data, saved_length, ATA_BUFFER),
     SAVE_U32(Ata, position), SAVE_U32(Ata, end), SAVE_U32(Ata, block_size), SAVE_U64(Ata, next_sector), SAVE_U32(Ata, sectors_left),
-    SAVE_BOOL(Ata, in_packet), SAVE_BOOL(Ata, packet_dma), SAVE_U32(Ata, filled), SAVE_U32(Ata, byte_limit), SAVE_U8(Ata, sense_key), SAVE_U8(Ata, sense_code),
-    SAVE_U8(Ata, sense_qualifier), SAVE_BOOL(Ata, tray_locked), SAVE_BOOL(Ata, tray_open), SAVE_BOOL(Ata, media_changed),
-    SAVE_BOOL(Ata, unit_attention), FIELD_END };
+    SAVE_STRUCT(Ata, job, job_saved), SAVE_BOOL(Ata, in_packet), SAVE_BYTES(Ata, packet), SAVE_U16(Ata, cd_sector), SAVE_U8(Ata, sense_key),
+    SAVE_U8(Ata, sense_code), SAVE_U8(Ata, sense_qualifier), SAVE_BOOL(Ata, tray_locked), SAVE_BOOL(Ata, tray_open), SAVE_BOOL(Ata, new_medium),
+    SAVE_BOOL(Ata, eject_asked), SAVE_U8(Ata, change), FIELD_END };
 
-/* A transfer as a drive can have it. Of an odd reply's last word, one byte lies behind the end. */
+void ata_before_save(Ata *ata)
+{
+    g_free(ata->saved_data);
+    ata->saved_data = g_memdup2(ata->buffer, ata->filled);
+    ata->saved_length = ata->filled;
+}
+
+/* Is what the storage is to do what this drive would ask it? */
+static bool job_is_sane(const Ata *ata)
+{
+    const AtaJob *job = &ata->job;
+    bool data = job->op == BLK_READ || job->op == BLK_WRITE;
+    uint64_t most = ata->sectors * (ata->cd ? CD_SECTOR : ATA_SECTOR);
+
+    if (job->wanted != (ata->phase == ATA_STORAGE) || job->wanted != !!(ata->status & ATA_BSY)) {
+        return false;
+    }
+    return !job->wanted || ((data || job->op == BLK_DISCARD || job->op == BLK_FLUSH) && (!data || job->bytes <= ATA_BUFFER) &&
+                            job->bytes <= most && job->offset <= most - job->bytes && (job->op != BLK_WRITE || job->bytes == ata->filled) &&
+                            (!ata->cd || job->op == BLK_READ) && (!(ata->cd && ata->in_packet) || job->bytes / CD_SECTOR * ata->cd_sector <= ATA_BUFFER));
+}
+
+/* A transfer as a drive can have it. */
 static bool transfer_is_sane(const Ata *ata)
 {
-    uint64_t most = ata->cd ? ata->sectors : 65536;
-    bool packet = ata->in_packet || ata->phase == ATA_PACKET_OUT || ata->phase == ATA_PARAMETERS_OUT;
+    uint32_t most = ata->cd ? (uint32_t)MIN(ata->sectors, (uint64_t)UINT32_MAX) : 65536;
+    bool moving = ata->phase == ATA_PIO_IN || ata->phase == ATA_PIO_OUT || ata->phase == ATA_DMA_IN || ata->phase == ATA_DMA_OUT;
 
-    return ata->phase <= ATA_DMA_IN && ata->end <= ATA_BUFFER && ata->filled <= ATA_BUFFER && ata->block_size <= ATA_BUFFER &&
-           ata->position <= ata->end + (ata->phase == ATA_IDLE) && ata->sectors_left <= most && ata->byte_limit <= UINT16_MAX && (ata->cd || !packet) &&
-           (ata->phase != ATA_PACKET_OUT || ata->end == ATAPI_PACKET);
+    return ata->phase < ATA_PHASES && ata->transfer < ATA_TRANSFERS && ata->purpose < ATA_PURPOSES && ata->end <= ata->filled &&
+           ata->position <= MAX(ata->end, (uint32_t)ATAPI_PACKET) && (!moving || ata->position < ata->end) && ata->sectors_left <= most &&
+           (ata->phase != ATA_PACKET_OUT || (ata->cd && ata->position < ATAPI_PACKET)) && (!ata->in_packet || ata->cd) &&
+           ata->next_sector <= UINT64_C(1) << 48 && ata->block_size <= ATA_BUFFER && ata->cd_sector <= 2 * CD_SECTOR &&
+           (ata->phase != ATA_PIO_OUT || ata->block_size) && ata->filled % 2 <= (ata->purpose == ATA_FOR_REPLY) &&
+           (ata->purpose != ATA_FOR_TRIM || (ata->filled % ATA_SECTOR == 0 && (ata->phase != ATA_STORAGE || ata->position % 8 == 0))) &&
+           (ata->purpose != ATA_FOR_PARAMETERS || ata->phase == ATA_IDLE || ata->in_packet) && (!ata->in_packet || ata->phase != ATA_IDLE);
+}
+
+bool ata_is_sane(const Ata *ata)
+{
+    return transfer_is_sane(ata) && job_is_sane(ata) && ata->heads && ata->track_sectors && ata->multiple <= ATA_MULTIPLE_MOST;
 }
 
 bool ata_after_load(Ata *ata, const char *who, GError **err)
 {
-    if (!transfer_is_sane(ata) || ata->heads == 0 || ata->track_sectors == 0 || ata->multiple > MULTIPLE_MOST) {
+    ata_release_buffer(ata);
+    ata->filled = ata->saved_length;
+    if (ata->filled) {
+        memcpy(ata->buffer, ata->saved_data, ata->filled);
+    }
+    g_clear_pointer(&ata->saved_data, g_free);
+    ata->saved_length = 0;
+    ata->kept = ata->job.wanted;           /* until the machine runs */
+    if (!ata_is_sane(ata)) {
+        ata_forget(ata);
         return fail(err, EINVAL, "saved state: drive '%s' has a transfer that no drive could have; the state is damaged or of another drive", who);
+    }
+    if (!ata->cd) {
+        blk_set_write_cache(ata->blk, ata->write_cache);
     }
     return true;
 }

@@ -6,8 +6,10 @@
  * Layout   PRD: le32 address, le16 byte count (0: 64 KiB), le16 with bit 15 at the end of the table
  * Status   "active" falls when the table's last entry has been used up, or on an error: it stays where the table is longer than
  *          the transfer, and falls without an interrupt where it is shorter (section 2.1 of the latter)
- * Hostile  a table is at most 64 KiB, a transfer at most what its command named; memory that is no RAM ends it with an error
- * Threads  any vCPU thread, machine lock held
+ * Busy     a drive that waits for its storage takes no register but DEVICE RESET, and stays selected
+ * Hostile  a table is at most 64 KiB, a transfer at most what its command named; memory that is no RAM ends it with an error. Guest
+ *          memory is mapped for the moment of the copy only
+ * Threads  registers: any vCPU thread; the drives' storage: main loop; machine lock held
  * Tests    tests/dev/ide.c
  */
 #include "hw/ide/channel.h"
@@ -48,60 +50,95 @@ void ide_channel_update(IdeChannel *channel)
     irq_set(channel->irq, level);
 }
 
-/* Moves one table entry's worth; false at the end of the transfer or at memory that is not there. */
-static bool run_entry(IdeChannel *channel, Ata *drive, uint32_t address, uint32_t length, bool *failed)
+/* The next table entry; false where there is no memory, or no entry any more. */
+static bool fetch_entry(IdeChannel *channel, bool *failed)
 {
-    while (length) {
-        DmaMap map;
-        if (!pci_dma_map(channel->master, address, length, true, &map)) {
-            *failed = true;
-            return false;
-        }
-        size_t given = ata_dma_take(drive, map.host, map.length);
-        dma_unmap(&map, given);
-        if (!given) {
-            return false;
-        }
-        address += (uint32_t)given;
-        length -= (uint32_t)given;
+    uint8_t prd[PRD_SIZE];
+
+    if (channel->bm_last || channel->bm_entries >= PRDS_MOST) {
+        channel->bm_status &= (uint8_t)~BM_ACTIVE;         /* too short: the drive waits, as on hardware, until it is reset */
+        return false;
+    }
+    if (!pci_dma_read(channel->master, channel->bm_next, prd, sizeof prd)) {
+        *failed = true;
+        return false;
+    }
+    uint32_t length = load_le16(prd + 4) & ~1u;
+    channel->bm_address = load_le32(prd) & ~1u;
+    channel->bm_left = length ? length : 0x10000;
+    channel->bm_last = load_le16(prd + 6) & PRD_END;
+    channel->bm_next += PRD_SIZE;
+    channel->bm_entries++;
+    return true;
+}
+
+/* Moves what one run of memory and the drive's buffer allow. */
+static bool move(IdeChannel *channel, Ata *drive, bool to_memory)
+{
+    DmaMap map;
+
+    if (!pci_dma_map(channel->master, channel->bm_address, channel->bm_left, to_memory, &map)) {
+        return false;
+    }
+    size_t moved = to_memory ? ata_dma_take(drive, map.host, map.length) : ata_dma_give(drive, map.host, map.length);
+    dma_unmap(&map, moved);
+    channel->bm_address += (uint32_t)moved;
+    channel->bm_left -= (uint32_t)moved;
+    if (channel->bm_left == 0 && channel->bm_last) {
+        channel->bm_status &= (uint8_t)~BM_ACTIVE;
     }
     return true;
 }
 
-/* Runs when both sides are ready: the start bit is set and the selected drive waits with data. */
+/* Runs while both sides are ready: the engine is started, and the selected drive has data or wants some. The storage's pauses are the
+ * drive's: it calls again. */
 static void run_dma(IdeChannel *channel)
 {
+    bool to_memory = channel->bm_command & BM_TO_MEMORY, failed = false;
     Ata *drive = selected(channel);
-    bool failed = false, last = false, used_up = false;
-    uint32_t table = channel->bm_table & ~3u;
+    AtaPhase fits = to_memory ? ATA_DMA_IN : ATA_DMA_OUT, other = to_memory ? ATA_DMA_OUT : ATA_DMA_IN;
 
-    if (!(channel->bm_command & BM_START) || !drive || drive->phase != ATA_DMA_IN) {
-        return;
-    }
-    channel->bm_status |= BM_ACTIVE;
-    failed = !(channel->bm_command & BM_TO_MEMORY);
-    for (unsigned i = 0; i < PRDS_MOST && !failed && !last && !(used_up && ata_dma_at_end(drive)); i++, table += PRD_SIZE) {
-        uint8_t prd[PRD_SIZE];
-        if (!pci_dma_read(channel->master, table, prd, sizeof prd)) {
-            failed = true;
+    while (!failed && drive && (channel->bm_command & BM_START) && (drive->phase == fits || drive->phase == other)) {
+        if (channel->bm_left == 0 && !fetch_entry(channel, &failed)) {
             break;
         }
-        uint32_t length = load_le16(prd + 4) & ~1u;
-        last = load_le16(prd + 6) & PRD_END;
-        used_up = run_entry(channel, drive, load_le32(prd) & ~1u, length ? length : 0x10000, &failed);
-        if (!used_up) {
-            break;
-        }
-    }
-    TRACE(&ide_trace[TRACE_DMA], "%s", failed ? "failed" : "done");
-    if (failed || (last && used_up) || drive->phase != ATA_DMA_IN || !ata_dma_at_end(drive)) {
-        channel->bm_status &= (uint8_t)~BM_ACTIVE;
+        failed = drive->phase == other || !move(channel, drive, to_memory);
+        TRACE(&ide_trace[TRACE_DMA], "%s address 0x%08x left %u%s", to_memory ? "read" : "write", channel->bm_address, channel->bm_left,
+              failed ? ": failed" : "");
     }
     if (failed) {
-        channel->bm_status |= BM_ERROR;
+        channel->bm_status = (uint8_t)((channel->bm_status & ~BM_ACTIVE) | BM_ERROR);
+        ata_dma_failed(drive);
     }
-    if (failed || ata_dma_at_end(drive)) {
-        ata_dma_end(drive, failed);        /* else the table was too short: the drive waits, as on hardware, until it is reset */
+}
+
+static void start_engine(IdeChannel *channel)
+{
+    channel->bm_status |= BM_ACTIVE;
+    channel->bm_next = channel->bm_table & ~3u;
+    channel->bm_left = channel->bm_entries = 0;
+    channel->bm_last = false;
+    run_dma(channel);
+}
+
+/* A drive goes on after its storage did. Main loop. */
+static void drive_changed(void *opaque)
+{
+    IdeChannel *channel = opaque;
+
+    run_dma(channel);
+    ide_channel_update(channel);
+}
+
+void ide_channel_set_drive(IdeChannel *channel, unsigned unit, Ata *drive)
+{
+    if (channel->drives[unit]) {
+        channel->drives[unit]->changed = NULL;
+    }
+    channel->drives[unit] = drive;
+    if (drive) {
+        drive->changed = drive_changed;
+        drive->opaque = channel;
     }
 }
 
@@ -123,6 +160,9 @@ static void write_command(IdeChannel *channel, uint8_t command)
     channel->control &= (uint8_t)~ATA_CONTROL_HOB;
     TRACE(&ide_trace[TRACE_COMMAND], "drive %u command 0x%02x", channel->selected, command);
     if (command == EXECUTE_DIAGNOSTIC) {
+        if (drive && ata_busy(drive)) {
+            return;
+        }
         for (unsigned i = 0; i < IDE_DRIVES; i++) {
             if (channel->drives[i]) {
                 ata_command(channel->drives[i], command);
@@ -190,8 +230,9 @@ static void command_write(void *opaque, uint64_t offset, uint64_t value, unsigne
     } else if (offset == ATA_COMMAND) {
         write_command(channel, (uint8_t)value);
     } else {
+        bool busy = drive && ata_busy(drive);
         write_both(channel, (unsigned)offset, (uint8_t)value);
-        if (offset == ATA_DEVICE) {
+        if (offset == ATA_DEVICE && !busy) {
             channel->selected = value >> 4 & 1;
         }
     }
@@ -253,8 +294,7 @@ static void bm_write(void *opaque, uint64_t offset, uint64_t value, unsigned siz
         bool started = value & ~channel->bm_command & BM_START;
         channel->bm_command = value & (BM_START | BM_TO_MEMORY);
         if (started) {
-            channel->bm_status |= BM_ACTIVE;
-            run_dma(channel);
+            start_engine(channel);
         } else if (!(channel->bm_command & BM_START)) {
             channel->bm_status &= (uint8_t)~BM_ACTIVE;
         }
@@ -285,11 +325,12 @@ void ide_channel_reset(IdeChannel *channel)
     channel->selected = 0;
     channel->control = 0;
     channel->bm_command = channel->bm_status = 0;
-    channel->bm_table = 0;
+    channel->bm_table = channel->bm_next = channel->bm_address = channel->bm_left = channel->bm_entries = 0;
+    channel->bm_last = false;
     channel->line_was = false;
     for (unsigned i = 0; i < IDE_DRIVES; i++) {
         if (channel->drives[i]) {
-            ata_reset(channel->drives[i]);
+            ata_power_on(channel->drives[i]);
         }
     }
     ide_channel_update(channel);
@@ -300,10 +341,14 @@ bool ide_channel_after_load(IdeChannel *channel, GError **err)
     if (channel->selected >= IDE_DRIVES) {
         return fail(err, EINVAL, "saved state: an IDE channel with drive %u selected", channel->selected);
     }
+    if (channel->bm_left > 0x10000 || channel->bm_entries > PRDS_MOST) {
+        return fail(err, EINVAL, "saved state: an IDE channel with %u bytes left of an entry, after %u entries", channel->bm_left, channel->bm_entries);
+    }
     ide_channel_update(channel);
     return true;
 }
 
 const Field ide_channel_saved[] = {
     SAVE_U8(IdeChannel, selected), SAVE_U8(IdeChannel, control), SAVE_U8(IdeChannel, bm_command), SAVE_U8(IdeChannel, bm_status),
-    SAVE_U32(IdeChannel, bm_table), SAVE_BOOL(IdeChannel, line_was), FIELD_END };
+    SAVE_U32(IdeChannel, bm_table), SAVE_U32(IdeChannel, bm_next), SAVE_U32(IdeChannel, bm_address), SAVE_U32(IdeChannel, bm_left),
+    SAVE_U32(IdeChannel, bm_entries), SAVE_BOOL(IdeChannel, bm_last), SAVE_BOOL(IdeChannel, line_was), FIELD_END };

@@ -17,7 +17,10 @@ typedef struct IdeChannel {
     uint8_t selected;                      /* 0 or 1 */
     uint8_t control;                       /* device control register */
     uint8_t bm_command, bm_status;
-    uint32_t bm_table;                     /* PRD table */
+    uint32_t bm_table;                     /* PRD table, as the guest wrote it */
+    /* The engine, while BM_ACTIVE: the entry that comes next, and what is left of the one before. */
+    uint32_t bm_next, bm_address, bm_left, bm_entries;
+    bool bm_last;
     bool line_was;                         /* the line's level, to latch its rise in bm_status */
     IrqLine irq;
     PciDevice *master;                     /* whose bus master bit gates DMA */
@@ -31,6 +34,7 @@ typedef struct IdeBus {
 
 extern const Field ide_channel_saved[];
 void ide_channel_init(IdeChannel *channel, PciDevice *master);
+void ide_channel_set_drive(IdeChannel *channel, unsigned unit, Ata *drive);     /* NULL takes it away */
 void ide_channel_reset(IdeChannel *channel);
 void ide_channel_update(IdeChannel *channel);             /* derives the line; after a load too */
 bool ide_channel_after_load(IdeChannel *channel, GError **err);

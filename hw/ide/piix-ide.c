@@ -44,7 +44,7 @@ static bool ide_attach(Bus *bus, Device *device, GError **err)
         return fail(err, EBUSY, "device '%s': unit %u of bus %s is taken", device_name(device), unit, bus->name);
     }
     drive->unit = unit;
-    ide->channel.drives[unit] = &drive->ata;
+    ide_channel_set_drive(&ide->channel, unit, &drive->ata);
     return true;
 }
 
@@ -54,9 +54,24 @@ static void ide_detach(Bus *bus, Device *device)
 
     for (unsigned i = 0; i < IDE_DRIVES; i++) {
         if (ide->channel.drives[i] == &((IdeDrive *)device)->ata) {
-            ide->channel.drives[i] = NULL;
+            ide_channel_set_drive(&ide->channel, i, NULL);
         }
     }
+}
+
+bool piix_ide_geometry(Device *controller, unsigned channel, unsigned unit, IdeGeometry *geometry)
+{
+    const PiixIde *ide = (PiixIde *)controller;
+    const GPtrArray *devices = channel < CHANNELS ? ide->buses[channel].bus.devices : NULL;
+
+    for (guint i = 0; devices && i < devices->len; i++) {
+        const IdeDrive *drive = devices->pdata[i];
+        if (drive->unit == unit && !drive->ata.cd) {
+            *geometry = (IdeGeometry){ drive->conf.cylinders, drive->conf.heads, drive->conf.sectors, (ChsTranslation)drive->translation };
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool piix_ide_realize(Device *device, GError **err)

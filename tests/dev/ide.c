@@ -1,205 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ide.c - a disk, a CD-ROM drive and an empty one as drivers use them, and as nobody should
- *
- * Every sector of the images names itself, so that a test sees which one came. The disk is master of the first channel,
- * the CD-ROM drive with a disc master and the one without slave of the second.
+ * ide.c - IDE disks and the controller as drivers use them, and as nobody should; CD-ROM drives are in atapi.c
  */
-#include "base/bytes.h"
-#include "base/json.h"
-#include "hw/chipset/piix3.h"
-#include "hw/ide/piix-ide.h"
-#include "tests/rig/rig.h"
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { DISK = 0x1f0, CD = 0x170, CONTROL = 0x206, MASTER = 0xe0, SLAVE = 0xf0, BUS_MASTER = 0xc000, IDE_FUNCTION = 0x80000900 };
-enum { DISK_SECTORS = 4096, CD_SECTORS = 150000, STAMPED = 600 };
-enum { BSY = 0x80, DRDY = 0x50, DRQ = 0x58, ERR = 0x51 };
-enum { TABLE = 0x10000, BUFFER = 0x20000, RAM_END = 16 << 20 };
-
-/* Sector n of an image: n, n + 1, ... in le32. */
-static char *make_image(const char *name, unsigned sector_size, unsigned stamped, uint64_t sectors)
-{
-    static char folder[] = "/tmp/roost-ide-XXXXXX";
-    static bool made;
-
-    made = made || mkdtemp(folder);
-    char *path = g_build_filename(folder, name, NULL);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    for (unsigned i = 0; i < stamped; i++) {
-        uint32_t words[512];
-        for (unsigned j = 0; j < G_N_ELEMENTS(words); j++) {
-            words[j] = i + j;
-        }
-        if (write(fd, words, sector_size) != (ssize_t)sector_size) {
-            printf("Bail out! %s cannot be written\n", path);
-            exit(1);
-        }
-    }
-    if (ftruncate(fd, (off_t)(sectors * sector_size)) < 0) {
-        printf("Bail out! %s cannot be made that long\n", path);
-        exit(1);
-    }
-    close(fd);
-    return path;
-}
-
-static char *disk_path, *cd_path;
-
-static void remove_images(void)
-{
-    g_autofree char *folder = g_path_get_dirname(disk_path);
-
-    unlink(disk_path);
-    unlink(cd_path);
-    rmdir(folder);
-    g_free(disk_path);
-    g_free(cd_path);
-}
-
-static Value *drives(void)
-{
-    if (!disk_path) {
-        disk_path = make_image("disk", 512, DISK_SECTORS, DISK_SECTORS);
-        cd_path = make_image("cd", 2048, STAMPED, CD_SECTORS);
-        atexit(remove_images);
-    }
-    g_autofree char *text = g_strdup_printf("{'drives':[{'file':'%s','readonly':true,'index':0},"
-                                            "{'file':'%s','readonly':true,'media':'cdrom','index':2},"
-                                            "{'media':'cdrom','readonly':true,'index':3}]}", disk_path, cd_path);
-    return json_parse(text, NULL);
-}
-
-static bool irq(Rig *rig, unsigned channel)
-{
-    return piix3_isa_bus(rig_device(rig, "PIIX3"))->level[channel == DISK ? 14 : 15];
-}
-
-/* Sets the task file of a 28-bit command and gives it. */
-static void command(Rig *rig, unsigned base, uint8_t device, uint32_t lba, uint8_t count, uint8_t code)
-{
-    rig_outb(rig, base + 6, (uint8_t)(device | (lba >> 24 & 15)));
-    rig_outb(rig, base + 2, count);
-    rig_outb(rig, base + 3, (uint8_t)lba);
-    rig_outb(rig, base + 4, (uint8_t)(lba >> 8));
-    rig_outb(rig, base + 5, (uint8_t)(lba >> 16));
-    rig_outb(rig, base + 7, code);
-}
-
-static void command48(Rig *rig, unsigned base, uint8_t device, uint64_t lba, uint16_t count, uint8_t code)
-{
-    rig_outb(rig, base + 6, device);
-    for (int high = 1; high >= 0; high--) {
-        rig_outb(rig, base + 2, (uint8_t)(count >> 8 * high));
-        for (unsigned i = 0; i < 3; i++) {
-            rig_outb(rig, base + 3 + i, (uint8_t)(lba >> (8 * i + 24 * (unsigned)high)));
-        }
-    }
-    rig_outb(rig, base + 7, code);
-}
-
-/* Takes a sector off the data port; it must be this one. */
-static void take_sector(Rig *rig, unsigned base, uint32_t sector, unsigned words)
-{
-    uint32_t first = rig_inw(rig, base);
-    first |= (uint32_t)rig_inw(rig, base) << 16;
-    check_eq(first, sector);
-    for (unsigned i = 2; i < words; i++) {
-        rig_inw(rig, base);
-    }
-}
-
-static uint8_t status(Rig *rig, unsigned base)
-{
-    return rig_inb(rig, base + 7);
-}
-
-static void enable_bus_master(Rig *rig)
-{
-    rig_outl(rig, 0xcf8, IDE_FUNCTION | 0x20);
-    rig_outl(rig, 0xcfc, BUS_MASTER | 1);
-    rig_outl(rig, 0xcf8, IDE_FUNCTION | 0x04);
-    rig_outw(rig, 0xcfc, 5);
-}
-
-static void put_prd(Rig *rig, unsigned index, uint32_t address, uint16_t count, bool last)
-{
-    rig_store(rig, TABLE + 8 * index, 4, address);
-    rig_store(rig, TABLE + 8 * index + 4, 4, count | (last ? 0x80000000u : 0));
-}
-
-static unsigned bm(unsigned base)
-{
-    return BUS_MASTER + (base == CD ? 8 : 0);
-}
-
-/* Points the channel's engine at TABLE, starts it, to memory, and stops it; what its status said before that. */
-static uint8_t run_dma(Rig *rig, unsigned base)
-{
-    rig_outb(rig, bm(base), 0);
-    rig_outb(rig, bm(base) + 2, 6);
-    rig_outl(rig, bm(base) + 4, TABLE);
-    rig_outb(rig, bm(base), 9);
-    uint8_t bits = rig_inb(rig, bm(base) + 2) & 7;
-    rig_outb(rig, bm(base), 0);
-    return bits;
-}
-
-static void packet(Rig *rig, unsigned base, uint8_t device, const uint8_t bytes[12], uint16_t limit, bool dma)
-{
-    rig_outb(rig, base + 6, device);
-    rig_outb(rig, base + 1, dma);
-    rig_outb(rig, base + 4, (uint8_t)limit);
-    rig_outb(rig, base + 5, (uint8_t)(limit >> 8));
-    rig_outb(rig, base + 7, 0xa0);
-    check_eq(status(rig, base), DRQ);
-    check_eq(rig_inb(rig, base + 2) & 3, 1);
-    for (unsigned i = 0; i < 12; i += 2) {
-        rig_outw(rig, base, (uint16_t)(bytes[i] | bytes[i + 1] << 8));
-    }
-}
-
-/* The whole reply of a packet command by PIO: how many bytes the pieces had. */
-static unsigned take_reply(Rig *rig, unsigned base, uint8_t *out, unsigned most)
-{
-    unsigned total = 0;
-
-    for (unsigned pieces = 0; pieces < 100000 && (status(rig, base) & 8); pieces++) {
-        unsigned length = rig_inb(rig, base + 4) | rig_inb(rig, base + 5) << 8;
-        check_eq(rig_inb(rig, base + 2) & 3, 2);
-        for (unsigned i = 0; i < length; i += 2) {
-            uint16_t word = rig_inw(rig, base);
-            if (total + i + 1 < most) {
-                out[total + i] = (uint8_t)word;
-                out[total + i + 1] = (uint8_t)(word >> 8);
-            }
-        }
-        total += length;
-    }
-    return total;
-}
-
-/* A packet command with a reply, default limit; how long it was, -1 for a check condition. */
-static int ask(Rig *rig, uint8_t device, const uint8_t bytes[12], uint8_t *out, unsigned most)
-{
-    packet(rig, CD, device, bytes, 0xfffe, false);
-    unsigned length = take_reply(rig, CD, out, most);
-    return status(rig, CD) & 1 ? -1 : (int)length;
-}
-
-/* Key, code and qualifier of the last check condition. */
-static unsigned sense(Rig *rig, uint8_t device)
-{
-    static const uint8_t request[12] = { 0x03, 0, 0, 0, 18 };
-    uint8_t out[18] = { 0 };
-
-    check_eq(ask(rig, device, request, out, sizeof out), 18);
-    return (unsigned)out[2] << 16 | (unsigned)out[12] << 8 | out[13];
-}
+#include "tests/dev/ide-rig.h"
 
 static void signatures(Rig *rig)
 {
@@ -213,11 +16,6 @@ static void signatures(Rig *rig)
     rig_checkpoint(rig);
     rig_outb(rig, CD + 6, SLAVE);
     check_eq(rig_inb(rig, CD + 4), 0x14);
-    rig_outb(rig, DISK + 6, SLAVE);          /* nothing there: no command, no answer */
-    check_eq(status(rig, DISK), 0);
-    rig_outb(rig, DISK + 7, 0xec);
-    check_eq(status(rig, DISK), 0);
-    check(!irq(rig, DISK));
     rig_outb(rig, DISK + 6, MASTER);
     rig_outb(rig, DISK + 7, 0x90);           /* diagnostic: both, and the first is selected */
     check_eq(rig_inb(rig, DISK + 1), 1);
@@ -225,6 +23,32 @@ static void signatures(Rig *rig)
     check(irq(rig, DISK));
     status(rig, DISK);
     check(!irq(rig, DISK));
+}
+
+static Value *one_disk(void)
+{
+    make_images();
+    g_autofree char *text = g_strdup_printf("{'drives':[{'id':'disk','file':'%s','format':'raw','if':'ide','index':0}]}", disk_path);
+    return json_parse(text, NULL);
+}
+
+static void empty_places(Rig *rig)
+{
+    rig_outb(rig, DISK + 6, SLAVE);          /* nothing there: no command, no answer */
+    check_eq(status(rig, DISK), 0);
+    rig_outb(rig, DISK + 7, 0xec);
+    check_eq(status(rig, DISK), 0);
+    check(!irq(rig, DISK));
+    check_eq(rig_inb(rig, CD + 7), 0xff);    /* a cable without drives floats */
+}
+
+static void read_identify(Rig *rig, unsigned base, uint8_t device, uint8_t code, uint16_t words[256])
+{
+    command(rig, base, device, 0, 0, code);
+    check_eq(status(rig, base), DRQ);
+    for (unsigned i = 0; i < 256; i++) {
+        words[i] = rig_inw(rig, (uint16_t)base);
+    }
 }
 
 static void identify(Rig *rig)
@@ -243,15 +67,17 @@ static void identify(Rig *rig)
         }
     }
     check_eq(status(rig, DISK), DRDY);
-    check_eq(words[0], 0x0040);
-    check_eq(words[1], 4);
-    check_eq(words[3], 16);
-    check_eq(words[6], 63);
-    check_eq(words[54], 4);
-    check_eq(words[60], DISK_SECTORS);
-    check_eq(words[100], DISK_SECTORS);
-    check_eq(words[27], 'Q' << 8 | 'E');
-    check_eq(words[83] & 0x400, 0x400);
+    static const struct { uint8_t word; uint16_t value; } expected[] = {
+        { 0, 0x0040 }, { 1, 4 }, { 3, 16 }, { 6, 63 }, { 47, 0x8010 }, { 49, 0x0b00 }, { 53, 7 }, { 54, 4 }, { 55, 16 }, { 56, 63 },
+        { 59, 0x0110 }, { 60, DISK_SECTORS }, { 63, 7 }, { 64, 3 }, { 80, 0x00f0 }, { 82, 0x4021 }, { 83, 0x7400 }, { 84, 0x4040 },
+        { 85, 0x4021 }, { 86, 0x3400 }, { 87, 0x4040 }, { 88, 0x203f }, { 93, 0x6001 }, { 100, DISK_SECTORS }, { 106, 0x6000 }, { 128, 0 },
+        { 169, 1 }, { 10, 'Q' << 8 | 'M' }, { 27, 'Q' << 8 | 'E' },
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++) {
+        if (words[expected[i].word] != expected[i].value) {
+            check_failed(__FILE__, __LINE__, "word %u is %04x, expected %04x", expected[i].word, words[expected[i].word], expected[i].value);
+        }
+    }
     check_eq(rig_inw(rig, DISK), 0xffff);    /* no more */
     command(rig, CD, MASTER, 0, 0, 0xec);
     check_eq(status(rig, CD), ERR);
@@ -290,6 +116,7 @@ static void pio_reads(Rig *rig)
     rig_outb(rig, DISK + CONTROL, 0);
     check_eq(rig_inb(rig, DISK + 3), 4000 & 0xff);
     command(rig, DISK, MASTER, 7, 1, 0x20);
+    rig_io(rig);
     uint32_t value = rig_inl(rig, DISK);     /* two words at once */
     check_eq(value, 7);
     check_eq(rig_inw(rig, DISK), 8);
@@ -298,11 +125,21 @@ static void pio_reads(Rig *rig)
         take_sector(rig, DISK, i, 256);
     }
     check_eq(status(rig, DISK), DRDY);
+    command(rig, DISK, 0xaf, 32, 32, 0x91);  /* another translation: 16 heads of 32 sectors */
+    check_eq(status(rig, DISK), DRDY);
+    command(rig, DISK, 0xa0, 32 | 1 << 8 | 15u << 24, 1, 0x20);          /* 1/15/32 */
+    take_sector(rig, DISK, 2 * 16 * 32 - 1, 256);
+    command(rig, DISK, 0xa0, 33, 1, 0x20);
+    check_eq(status(rig, DISK), ERR);
 }
 
 static void multiple_reads(Rig *rig)
 {
-    command(rig, DISK, MASTER, 0, 2, 0xc4);  /* not set up yet */
+    command(rig, DISK, MASTER, 0, 0, 0xc6);  /* 0 turns it off */
+    check_eq(status(rig, DISK), DRDY);
+    command(rig, DISK, MASTER, 0, 2, 0xc4);
+    check_eq(status(rig, DISK), ERR);
+    command(rig, DISK, MASTER, 0, 2, 0xc5);
     check_eq(status(rig, DISK), ERR);
     command(rig, DISK, MASTER, 0, 3, 0xc6);
     check_eq(status(rig, DISK), ERR);
@@ -324,13 +161,151 @@ static void multiple_reads(Rig *rig)
     take_sector(rig, DISK, 60, 256);
 }
 
+/* Sectors of the blank disk by PIO: the first word of each must be this. */
+static void expect_sectors(Rig *rig, uint32_t lba, unsigned count, uint16_t first, unsigned step)
+{
+    command48(rig, DISK, SLAVE, lba, (uint16_t)count, 0x24);
+    for (unsigned i = 0; i < count; i++) {
+        check_eq(status(rig, DISK), DRQ);
+        for (unsigned j = 0; j < 256; j++) {
+            uint16_t word = rig_inw(rig, DISK), wanted = (uint16_t)(step ? first + i * step + j : first);
+            if (word != wanted) {
+                check_failed(__FILE__, __LINE__, "sector %u word %u is %04x, expected %04x", lba + i, j, word, wanted);
+                j = 256;
+            }
+        }
+    }
+    check_eq(status(rig, DISK), DRDY);
+}
+
+static void write_with(Rig *rig, uint32_t lba, unsigned count, uint8_t code, bool wide, unsigned block, uint16_t first)
+{
+    if (wide) {
+        command48(rig, DISK, SLAVE, lba, (uint16_t)count, code);
+    } else {
+        command(rig, DISK, SLAVE, lba, (uint8_t)count, code);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        check_eq(irq(rig, DISK), i > 0 && i % block == 0);   /* none for the first block */
+        check_eq(status(rig, DISK), DRQ);
+        give_sector(rig, DISK, (uint16_t)(first + i * 3));
+    }
+    check(irq(rig, DISK));
+    check_eq(status(rig, DISK), DRDY);
+    check(!irq(rig, DISK));
+}
+
+static void pio_writes(Rig *rig)
+{
+    write_with(rig, 1000, 3, 0x30, false, 1, 0x1000);
+    rig_checkpoint(rig);
+    expect_sectors(rig, 1000, 3, 0x1000, 3);
+    write_with(rig, 1001, 1, 0x31, false, 1, 0x2000);
+    expect_sectors(rig, 1001, 1, 0x2000, 3);
+    write_with(rig, SCRATCH_SECTORS - 700, 700, 0x34, true, 1, 0x3000);        /* more than the buffer holds */
+    expect_sectors(rig, SCRATCH_SECTORS - 700, 700, 0x3000, 3);
+    write_with(rig, 2000, 40, 0xc5, false, 16, 0x4000);
+    expect_sectors(rig, 2000, 40, 0x4000, 3);
+    command(rig, DISK, SLAVE, 0, 8, 0xc6);
+    check_eq(status(rig, DISK), DRDY);
+    write_with(rig, 3000, 300, 0x39, true, 8, 0x5000);
+    expect_sectors(rig, 3000, 300, 0x5000, 3);
+    write_with(rig, 4000, 20, 0xce, true, 8, 0x6000);        /* FUA */
+    write_with(rig, 4020, 2, 0x3c, false, 1, 0x6800);
+    rig_checkpoint(rig);
+    expect_sectors(rig, 4000, 20, 0x6000, 3);
+    expect_sectors(rig, 4020, 2, 0x6800, 3);
+}
+
+/* The storage is as slow as it can be: nothing moves before rig_io(). */
+static void slow_storage(Rig *rig)
+{
+    command(rig, DISK, SLAVE, 500, 1, 0x20);
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    check_eq(rig_inb(rig, DISK + CONTROL), BSY);
+    rig_outb(rig, DISK + 3, 77);             /* a busy drive does not listen */
+    rig_outb(rig, DISK + 7, 0xec);
+    rig_outb(rig, DISK + 6, MASTER);
+    rig_outb(rig, DISK + 7, 0x90);
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    check_eq(rig_inb(rig, DISK + 3), 500 & 0xff);
+    check_eq(rig_inw(rig, DISK), 0xffff);
+    check(irq(rig, DISK));
+    check_eq(rig_inb(rig, DISK + 7), DRQ);
+    for (unsigned i = 0; i < 256; i++) {
+        rig_inw(rig, DISK);
+    }
+    check_eq(rig_inb(rig, DISK + 7), DRDY);
+    command(rig, DISK, SLAVE, 600, 1, 0x30);
+    check_eq(rig_inb(rig, DISK + 7), DRQ);   /* a drive that writes wants its data at once */
+    for (unsigned i = 0; i < 256; i++) {
+        rig_outw(rig, DISK, 0x1111);
+    }
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    rig_checkpoint(rig);                     /* a request under way goes along, or is done first */
+    check(irq(rig, DISK));
+    check_eq(rig_inb(rig, DISK + 7), DRDY);
+    expect_sectors(rig, 600, 1, 0x1111, 0);
+    command(rig, DISK, SLAVE, 0, 0, 0xe7);
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    check_eq(status(rig, DISK), DRDY);
+    command(rig, DISK, SLAVE, 700, 200, 0x42);
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    check_eq(status(rig, DISK), DRDY);
+}
+
+/* A reset while the storage works: its result touches nothing, and what follows waits for it. */
+static void resets_of_busy_drives(Rig *rig)
+{
+    command(rig, DISK, SLAVE, 800, 1, 0x30);
+    for (unsigned i = 0; i < 256; i++) {
+        rig_outw(rig, DISK, 0x2222);
+    }
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    rig_outb(rig, DISK + CONTROL, 4);
+    rig_outb(rig, DISK + CONTROL, 0);
+    check_eq(rig_inb(rig, DISK + 7), DRDY);
+    command(rig, DISK, SLAVE, 800, 1, 0x30); /* the next one writes elsewhere in memory, and comes second */
+    check_eq(rig_inb(rig, DISK + 7), DRQ);
+    for (unsigned i = 0; i < 256; i++) {
+        rig_outw(rig, DISK, 0x3333);
+    }
+    check_eq(rig_inb(rig, DISK + 7), BSY);
+    for (unsigned i = 0; i < 5; i++) {       /* again and again: no more than two requests are ever there */
+        rig_outb(rig, DISK + CONTROL, 4);
+        rig_outb(rig, DISK + CONTROL, 0);
+        command(rig, DISK, SLAVE, 800, 2, 0x20);
+        check_eq(rig_inb(rig, DISK + 7), BSY);
+        check(blk_in_flight(((IdeDrive *)rig_device(rig, "ide-hd"))->conf.blk) <= 1);
+    }
+    rig_outb(rig, DISK + CONTROL, 4);
+    rig_outb(rig, DISK + CONTROL, 0);
+    command(rig, DISK, SLAVE, 0, 0, 0xec);   /* identify's data and a late read do not meet */
+    check_eq(rig_inb(rig, DISK + 7), DRQ);
+    check_eq(rig_inw(rig, DISK), 0x0040);
+    rig_io(rig);
+    for (unsigned i = 1; i < 10; i++) {
+        rig_inw(rig, DISK);
+    }
+    check_eq(rig_inw(rig, DISK), 'Q' << 8 | 'M');
+    rig_checkpoint(rig);
+    rig_outb(rig, DISK + CONTROL, 4);
+    rig_outb(rig, DISK + CONTROL, 0);
+    check(!irq(rig, DISK));
+    expect_sectors(rig, 800, 1, 0x2222, 0);
+}
+
 static void beyond_the_end(Rig *rig)
 {
-    static const uint8_t reads[] = { 0x20, 0xc8, 0x40, 0x21, 0x41, 0xc9 }, wide[] = { 0x24, 0x25, 0x42 };
+    static const uint8_t commands[] = { 0x20, 0xc8, 0x40, 0x21, 0x41, 0xc9, 0x30, 0xca, 0xc4, 0xc5 };
+    static const uint8_t wide[] = { 0x24, 0x25, 0x42, 0x29, 0x34, 0x35, 0x39, 0x3d, 0xce };
     static const uint64_t places[] = { DISK_SECTORS, 0xffffff, UINT64_C(1) << 32, (UINT64_C(1) << 48) - 1 };
 
-    for (unsigned i = 0; i < sizeof reads; i++) {
-        command(rig, DISK, MASTER, 0x0fffffff, 1, reads[i]);
+    for (unsigned i = 0; i < sizeof commands; i++) {
+        command(rig, DISK, MASTER, 0x0fffffff, 1, commands[i]);
+        check_eq(status(rig, DISK), ERR);
+        check_eq(rig_inb(rig, DISK + 1), 0x10);
+        command(rig, DISK, MASTER, DISK_SECTORS - 1, 2, commands[i]);          /* half of it: none of it */
         check_eq(status(rig, DISK), ERR);
         check_eq(rig_inb(rig, DISK + 1), 0x10);
     }
@@ -340,11 +315,8 @@ static void beyond_the_end(Rig *rig)
             check_eq(status(rig, DISK), ERR);
         }
     }
-    command(rig, DISK, MASTER, DISK_SECTORS - 1, 2, 0x20);   /* the first comes, the second does not */
-    take_sector(rig, DISK, DISK_SECTORS - 1, 256);
-    check_eq(status(rig, DISK), ERR);
-    command(rig, DISK, MASTER, DISK_SECTORS - 1, 2, 0x40);
-    check_eq(status(rig, DISK), ERR);
+    command(rig, DISK, MASTER, DISK_SECTORS - 1, 1, 0x40);
+    check_eq(status(rig, DISK), DRDY);
     command(rig, DISK, 0xa0, 0, 1, 0x20);    /* CHS sector 0 */
     check_eq(status(rig, DISK), ERR);
     command(rig, DISK, 0xa0, 64, 1, 0x20);
@@ -364,18 +336,95 @@ static void every_command(Rig *rig)
         unsigned base = drive ? CD : DISK;
         for (unsigned code = 0; code < 256; code++) {
             for (unsigned count = 0; count < 256; count += 51) {
-                command(rig, base, drive == 2 ? SLAVE : MASTER, count * 3, (uint8_t)count, (uint8_t)code);
+                command(rig, base, drive == 1 ? MASTER : SLAVE, count * 3, (uint8_t)count, (uint8_t)code);
                 check_eq(status(rig, base) & BSY, 0);
-                rig_inw(rig, base);
-                rig_outw(rig, base, 0xffff);
+                rig_inw(rig, (uint16_t)base);
+                rig_outw(rig, (uint16_t)base, 0xffff);
             }
         }
         rig_checkpoint(rig);
-        rig_outb(rig, base + CONTROL, 4);
-        rig_outb(rig, base + CONTROL, 0);
+        rig_outb(rig, (uint16_t)(base + CONTROL), 4);
+        rig_outb(rig, (uint16_t)(base + CONTROL), 0);
     }
     command(rig, DISK, MASTER, 5, 1, 0x20);
     take_sector(rig, DISK, 5, 256);
+}
+
+static void features(Rig *rig)
+{
+    static const uint8_t modes[] = { 0x00, 0x01, 0x08, 0x0c, 0x20, 0x22, 0x40, 0x45 }, no_modes[] = { 0x0d, 0x10, 0x23, 0x46, 0x80, 0xff };
+    uint16_t words[256];
+
+    rig_outb(rig, DISK + 1, 3);
+    for (unsigned i = 0; i < sizeof modes; i++) {
+        command(rig, DISK, MASTER, 0, modes[i], 0xef);
+        check_eq(status(rig, DISK), DRDY);
+    }
+    for (unsigned i = 0; i < sizeof no_modes; i++) {
+        command(rig, DISK, MASTER, 0, no_modes[i], 0xef);
+        check_eq(status(rig, DISK), ERR);
+    }
+    command(rig, DISK, MASTER, 0, 0x21, 0xef);
+    rig_checkpoint(rig);
+    read_identify(rig, DISK, MASTER, 0xec, words);
+    check_eq(words[63], 0x0207);
+    check_eq(words[88], 0x003f);
+    rig_outb(rig, DISK + 1, 0x82);           /* write cache off */
+    command(rig, DISK, SLAVE, 0, 0, 0xef);
+    check_eq(status(rig, DISK), DRDY);
+    rig_checkpoint(rig);
+    read_identify(rig, DISK, SLAVE, 0xec, words);
+    check_eq(words[85] & 0x20, 0);
+    write_with(rig, 5000, 2, 0x30, false, 1, 0x7000);
+    rig_outb(rig, DISK + 1, 0x02);
+    command(rig, DISK, SLAVE, 0, 0, 0xef);
+    check_eq(status(rig, DISK), DRDY);
+    read_identify(rig, DISK, SLAVE, 0xec, words);
+    check_eq(words[85] & 0x20, 0x20);
+    static const uint8_t refused[] = { 0x00, 0x01, 0x10, 0x90, 0xf1 };
+    for (unsigned i = 0; i < sizeof refused; i++) {
+        rig_outb(rig, DISK + 1, refused[i]);
+        command(rig, DISK, MASTER, 0, 0, 0xef);
+        check_eq(status(rig, DISK), ERR);
+    }
+}
+
+static void smart_command(Rig *rig, uint8_t feature, uint8_t count, uint8_t low)
+{
+    rig_outb(rig, DISK + 1, feature);
+    command(rig, DISK, MASTER, 0xc24f00u | low, count, 0xb0);
+}
+
+static void smart(Rig *rig)
+{
+    static const uint8_t pages[][2] = { { 0xd0, 0 }, { 0xd1, 0 }, { 0xd5, 1 }, { 0xd5, 6 } };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
+        uint8_t sum = 0;
+        smart_command(rig, pages[i][0], 1, pages[i][1]);
+        check_eq(status(rig, DISK), DRQ);
+        for (unsigned j = 0; j < 256; j++) {
+            uint16_t word = rig_inw(rig, DISK);
+            sum = (uint8_t)(sum + word + (word >> 8));
+        }
+        check_eq(sum, 0);
+    }
+    smart_command(rig, 0xda, 0, 0);
+    check_eq(status(rig, DISK), DRDY);
+    check_eq(rig_inb(rig, DISK + 4), 0x4f);  /* well */
+    check_eq(rig_inb(rig, DISK + 5), 0xc2);
+    smart_command(rig, 0xd5, 1, 9);
+    check_eq(status(rig, DISK), ERR);
+    smart_command(rig, 0xd9, 0, 0);
+    check_eq(status(rig, DISK), DRDY);
+    rig_checkpoint(rig);
+    smart_command(rig, 0xd0, 1, 0);
+    check_eq(status(rig, DISK), ERR);
+    smart_command(rig, 0xd8, 0, 0);
+    check_eq(status(rig, DISK), DRDY);
+    rig_outb(rig, DISK + 1, 0xd0);           /* without the key */
+    command(rig, DISK, MASTER, 0, 1, 0xb0);
+    check_eq(status(rig, DISK), ERR);
 }
 
 static void dma_reads(Rig *rig)
@@ -407,12 +456,60 @@ static void dma_reads(Rig *rig)
     rig_outl(rig, bm(DISK) + 4, TABLE);
     rig_outb(rig, bm(DISK), 9);
     command48(rig, DISK, MASTER, 77, 130, 0x25);
+    check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 1);             /* active: the storage works */
+    rig_io(rig);
     check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 4);
     check_eq(rig_load(rig, BUFFER, 2), 77);
     check_eq(rig_load(rig, BUFFER + 4, 2), 0);
     check_eq(rig_load(rig, BUFFER + 8, 2), 78);
     check_eq(rig_load(rig, BUFFER + 0x1000, 4), 79);
     check_eq(rig_load(rig, BUFFER + 0x1000 + 127 * 512, 4), 79 + 127);
+}
+
+static void dma_writes(Rig *rig)
+{
+    static const struct { uint8_t code; bool wide; } forms[] = { { 0xca, false }, { 0xcb, false }, { 0x35, true }, { 0x3d, true } };
+
+    enable_bus_master(rig);
+    for (unsigned i = 0; i < 0x8000; i++) {
+        rig_store(rig, BUFFER + 2 * i, 2, i / 256 * 3 + i % 256 + 0x100);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(forms); i++) {
+        put_prd(rig, 0, BUFFER, 3, false);   /* 2 bytes */
+        put_prd(rig, 1, BUFFER + 2, 0x3ffe, false);
+        put_prd(rig, 2, BUFFER + 0x4000, 0x1000, true);
+        if (forms[i].wide) {
+            command48(rig, DISK, SLAVE, 6000 + 100 * i, 40, forms[i].code);
+        } else {
+            command(rig, DISK, SLAVE, 6000 + 100 * i, 40, forms[i].code);
+        }
+        check_eq(rig_inb(rig, DISK + 7), DRQ);
+        start_dma(rig, DISK, false);
+        check_eq(rig_inb(rig, DISK + 7), BSY);
+        rig_store(rig, BUFFER, 2, 0xdead);   /* the guest has its memory back: the drive has the data */
+        rig_checkpoint(rig);
+        check(irq(rig, DISK));
+        check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 4);
+        rig_outb(rig, bm(DISK), 0);
+        check_eq(status(rig, DISK), DRDY);
+        rig_store(rig, BUFFER, 2, 0x100);
+        expect_sectors(rig, 6000 + 100 * i, 40, 0x100, 3);
+    }
+    /* More than the buffer holds, in one entry after the other. */
+    for (unsigned i = 0; i < 8; i++) {
+        put_prd(rig, i, BUFFER, 0, i == 7);
+    }
+    command48(rig, DISK, SLAVE, 7000, 1024, 0x35);
+    check_eq(run_dma_to(rig, DISK, false), 4);
+    check_eq(status(rig, DISK), DRDY);
+    for (unsigned i = 0; i < 8; i++) {
+        expect_sectors(rig, 7000 + i * 128, 128, 0x100, 3);
+    }
+    put_prd(rig, 0, 0xfec00000, 0x200, true);                /* from no RAM: nothing is written */
+    command(rig, DISK, SLAVE, 7000, 1, 0xca);
+    check_eq(run_dma_to(rig, DISK, false), 6);
+    check_eq(status(rig, DISK), ERR);
+    expect_sectors(rig, 7000, 1, 0x100, 3);
 }
 
 static void dma_bad_tables(Rig *rig)
@@ -424,15 +521,17 @@ static void dma_bad_tables(Rig *rig)
     check_eq(run_dma(rig, DISK), 5);
     check_eq(status(rig, DISK), DRDY);
     /* Shorter: neither active nor an interrupt; the drive waits until it is reset. */
-    put_prd(rig, 0, BUFFER, 512, true);
-    command(rig, DISK, MASTER, 1, 4, 0xc8);
-    check_eq(run_dma(rig, DISK), 0);
-    check_eq(status(rig, DISK), DRQ);
-    rig_checkpoint(rig);
-    rig_outb(rig, DISK + CONTROL, 4);
-    check_eq(status(rig, DISK), BSY);
-    rig_outb(rig, DISK + CONTROL, 0);
-    check_eq(status(rig, DISK), DRDY);
+    for (unsigned write = 0; write < 2; write++) {
+        put_prd(rig, 0, BUFFER, 512, true);
+        command(rig, DISK, write ? SLAVE : MASTER, 1, 4, write ? 0xca : 0xc8);
+        check_eq(run_dma_to(rig, DISK, !write), 0);
+        check_eq(status(rig, DISK), DRQ);
+        rig_checkpoint(rig);
+        rig_outb(rig, DISK + CONTROL, 4);
+        check_eq(status(rig, DISK), BSY);
+        rig_outb(rig, DISK + CONTROL, 0);
+        check_eq(status(rig, DISK), DRDY);
+    }
     /* Into what is no RAM: an error, and the drive aborts. */
     static const uint32_t bad[] = { RAM_END, 0xa0000, 0xfec00000, 0xfffffffe, 0xffff0000, 0xcfc };
     for (unsigned i = 0; i < 5; i++) {
@@ -451,17 +550,17 @@ static void dma_bad_tables(Rig *rig)
     rig_outb(rig, bm(DISK) + 2, 6);
     rig_outl(rig, bm(DISK) + 4, 0xfee00000);
     rig_outb(rig, bm(DISK), 9);
+    rig_io(rig);
     check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 6);
     rig_outb(rig, bm(DISK), 0);
-    /* The wrong direction. */
+    /* The wrong direction, of both kinds. */
     put_prd(rig, 0, BUFFER, 1024, true);
     command(rig, DISK, MASTER, 1, 2, 0xc8);
-    rig_outb(rig, bm(DISK), 0);
-    rig_outb(rig, bm(DISK) + 2, 6);
-    rig_outl(rig, bm(DISK) + 4, TABLE);
-    rig_outb(rig, bm(DISK), 1);
-    check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 6);
-    rig_outb(rig, bm(DISK), 0);
+    check_eq(run_dma_to(rig, DISK, false), 6);
+    check_eq(status(rig, DISK), ERR);
+    command(rig, DISK, SLAVE, 1, 2, 0xca);
+    check_eq(run_dma_to(rig, DISK, true), 6);
+    check_eq(status(rig, DISK), ERR);
     /* The bus master bit is off. */
     rig_outl(rig, 0xcf8, IDE_FUNCTION | 0x04);
     rig_outw(rig, 0xcfc, 1);
@@ -490,6 +589,47 @@ static void dma_table_in_its_own_way(Rig *rig)
     take_sector(rig, DISK, 5, 256);
 }
 
+/* The engine is stopped, or the bus reset, while the storage works. */
+static void dma_stopped(Rig *rig)
+{
+    enable_bus_master(rig);
+    put_prd(rig, 0, BUFFER, 1024, true);
+    command(rig, DISK, MASTER, 40, 2, 0xc8);
+    start_dma(rig, DISK, true);
+    rig_outb(rig, bm(DISK), 0);
+    rig_store(rig, BUFFER, 4, 0x12345678);   /* memory is the guest's again */
+    rig_io(rig);
+    check_eq(rig_load(rig, BUFFER, 4), 0x12345678);
+    check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 0);
+    check_eq(status(rig, DISK), DRQ);        /* the drive still has them */
+    rig_checkpoint(rig);
+    check_eq(run_dma(rig, DISK), 4);
+    check_eq(rig_load(rig, BUFFER, 4), 40);
+    command(rig, DISK, MASTER, 50, 2, 0xc8);
+    start_dma(rig, DISK, true);
+    rig_outb(rig, DISK + CONTROL, 4);
+    rig_outb(rig, DISK + CONTROL, 0);
+    rig_store(rig, BUFFER, 4, 0x12345678);
+    rig_io(rig);
+    check_eq(rig_load(rig, BUFFER, 4), 0x12345678);
+    check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 0);
+    check_eq(status(rig, DISK), DRDY);
+    command(rig, DISK, MASTER, 60, 2, 0xc8);
+    start_dma(rig, DISK, true);
+    rig_outb(rig, DISK + CONTROL, 4);        /* the next command's data come behind those that were forgotten */
+    rig_outb(rig, DISK + CONTROL, 0);
+    command(rig, DISK, MASTER, 70, 2, 0xc8);
+    check_eq(run_dma(rig, DISK), 4);
+    check_eq(rig_load(rig, BUFFER, 4), 70);
+    check_eq(rig_load(rig, BUFFER + 512, 4), 71);
+    command(rig, DISK, MASTER, 80, 2, 0xc8);
+    start_dma(rig, DISK, true);
+    machine_reset_now(rig_machine(rig), CAUSE_NONE);
+    rig_io(rig);
+    check_eq(status(rig, DISK), DRDY);
+    check_eq(rig_inb(rig, DISK + 1), 1);
+}
+
 static void reset_in_the_middle(Rig *rig)
 {
     command(rig, DISK, MASTER, 3, 9, 0x20);
@@ -510,256 +650,121 @@ static void reset_in_the_middle(Rig *rig)
     rig_outb(rig, DISK + CONTROL, 0);
     check(irq(rig, DISK));
     command(rig, DISK, MASTER, 3, 2, 0x20);  /* a new command instead of the data */
+    rig_io(rig);
     command(rig, DISK, MASTER, 9, 1, 0x20);
     take_sector(rig, DISK, 9, 256);
     check_eq(status(rig, DISK), DRDY);
-    rig_outb(rig, CD + 6, MASTER);
-    rig_outb(rig, CD + 7, 0xa0);             /* half a packet, then DEVICE RESET */
-    rig_outw(rig, CD, 0x28);
+    command(rig, DISK, SLAVE, 900, 2, 0x30); /* half of what is to be written, and no more: nothing is */
+    write_with(rig, 900, 2, 0x30, false, 1, 0x100);
+    command(rig, DISK, SLAVE, 900, 2, 0x30);
+    give_sector(rig, DISK, 0x9999);
     rig_checkpoint(rig);
-    rig_outb(rig, CD + 7, 0x08);
-    check_eq(status(rig, CD), 0);
-    check_eq(rig_inb(rig, CD + 5), 0xeb);
+    rig_outb(rig, DISK + CONTROL, 4);
+    rig_outb(rig, DISK + CONTROL, 0);
+    expect_sectors(rig, 900, 2, 0x100, 3);
 }
 
-static void inquiry_and_friends(Rig *rig)
-{
-    static const uint8_t inquiry[12] = { 0x12, 0, 0, 0, 36 }, capacity[12] = { 0x25 }, toc[12] = { 0x43, 2, 0, 0, 0, 0, 0, 0, 20 };
-    static const uint8_t modes[12] = { 0x5a, 0, 0x3f, 0, 0, 0, 0, 0, 200 }, features[12] = { 0x46, 0, 0, 0, 0, 0, 0, 0, 100 };
-    static const uint8_t event[12] = { 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8 }, ready[12] = { 0 }, information[12] = { 0x51, 0, 0, 0, 0, 0, 0, 0, 34 };
-    static const uint8_t mechanism[12] = { 0xbd, 0, 0, 0, 0, 0, 0, 0, 0, 8 };
-    uint8_t out[256];
+/* ---- trimming ---- */
 
-    check_eq(ask(rig, MASTER, inquiry, out, sizeof out), 36);
-    check_eq(out[0], 5);
-    check(memcmp(out + 8, "QEMU    QEMU DVD-ROM", 20) == 0);
-    check_eq(ask(rig, MASTER, ready, out, sizeof out), 0);
-    check_eq(ask(rig, MASTER, capacity, out, sizeof out), 8);
-    check_eq(load_be32(out), CD_SECTORS - 1);
-    check_eq(load_be32(out + 4), 2048);
-    check_eq(ask(rig, MASTER, toc, out, sizeof out), 20);
-    check_eq(load_be16(out), 18);
-    check_eq(out[14], 0xaa);
-    check_eq(out[17] * 60 * 75 + out[18] * 75 + out[19], CD_SECTORS + 150);
-    check_eq(ask(rig, MASTER, modes, out, sizeof out), 8 + 8 + 16 + 20);
-    check_eq(load_be16(out), 50);
-    check_eq(ask(rig, MASTER, features, out, sizeof out), 40);
-    check_eq(load_be32(out), 36);
-    check_eq(ask(rig, MASTER, event, out, sizeof out), 8);
-    check_eq(out[5], 2);
-    check_eq(ask(rig, MASTER, information, out, sizeof out), 34);
-    check_eq(ask(rig, MASTER, mechanism, out, sizeof out), 8);
-    check_eq(sense(rig, MASTER), 0);
-    rig_checkpoint(rig);
-    check_eq(ask(rig, SLAVE, inquiry, out, sizeof out), 36);
-    check_eq(ask(rig, SLAVE, ready, out, sizeof out), -1);
-    rig_checkpoint(rig);
-    check_eq(sense(rig, SLAVE), 0x023a01);
-    check_eq(sense(rig, SLAVE), 0);
-    check_eq(ask(rig, SLAVE, capacity, out, sizeof out), -1);
-    check_eq(ask(rig, SLAVE, toc, out, sizeof out), -1);
-    check_eq(ask(rig, SLAVE, event, out, sizeof out), 8);
-    check_eq(out[5], 0);
-    check_eq(ask(rig, SLAVE, features, out, sizeof out), 40);
-    check_eq(load_be16(out + 6), 0);
+static Value *trimming_drives(void)
+{
+    return drives_with(",'discard':'unmap'");
 }
 
-static void read_cd(Rig *rig, uint8_t code, uint32_t lba, uint32_t count, uint16_t limit, bool dma)
+static void trim(Rig *rig)
 {
-    uint8_t bytes[12] = { code };
-
-    store_be32(bytes + 2, lba);
-    if (code == 0x28) {
-        store_be16(bytes + 7, (uint16_t)count);
-    } else if (code == 0xa8) {
-        store_be32(bytes + 6, count);
-    } else {
-        bytes[6] = (uint8_t)(count >> 16);
-        store_be16(bytes + 7, (uint16_t)count);
-        bytes[9] = 0x10;
-    }
-    packet(rig, CD, MASTER, bytes, limit, dma);
-}
-
-static void cd_reads(Rig *rig)
-{
-    static const uint16_t limits[] = { 2048, 2, 1, 3, 511, 2047, 0x7fff, 0xfffe, 0xffff, 0 };
-    static const uint8_t codes[] = { 0x28, 0xa8, 0xbe };
-    static uint8_t out[40 * 2048];
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
-        unsigned count = limits[i] < 100 && limits[i] ? 2 : 40;
-        memset(out, 0, sizeof out);
-        read_cd(rig, codes[i % 3], 5, count, limits[i], false);
-        check_eq(take_reply(rig, CD, out, sizeof out), count * 2048);
-        for (unsigned j = 0; j < count; j++) {
-            check_eq(load_le32(out + j * 2048), 5 + j);
-            check_eq(load_le32(out + j * 2048 + 2044), 5 + j + 511);
-        }
-        check_eq(status(rig, CD), DRDY);
-        check_eq(rig_inb(rig, CD + 2) & 3, 3);
-    }
-    read_cd(rig, 0x28, 9, 3, 2048, false);   /* saved between and within pieces */
-    for (unsigned i = 0; i < 3; i++) {
-        rig_checkpoint(rig);
-        check(irq(rig, CD));
-        check_eq(status(rig, CD), DRQ);
-        take_sector(rig, CD, 9 + i, 333);
-        rig_checkpoint(rig);
-        for (unsigned j = 333; j < 1024; j++) {
-            rig_inw(rig, CD);
-        }
-    }
-    check_eq(status(rig, CD), DRDY);
-    read_cd(rig, 0xa8, 0, 140000, 2048, false);              /* more than any ATA command names, saved half-way */
-    take_sector(rig, CD, 0, 1024);
-    rig_checkpoint(rig);
-    take_sector(rig, CD, 1, 1024);
-    check_eq(rig_inb(rig, CD + CONTROL), DRQ);
-}
-
-static void cd_bad_reads(Rig *rig)
-{
-    static const struct { uint32_t lba, count; } bad[] = {
-        { CD_SECTORS, 1 }, { CD_SECTORS - 1, 2 }, { UINT32_MAX, 1 }, { 1, UINT32_MAX }, { UINT32_MAX, UINT32_MAX }, { 0x80000000, 0x80000000 },
-        { 0, CD_SECTORS + 1 },
-    };
-    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-        read_cd(rig, 0xa8, bad[i].lba, bad[i].count, 2048, false);
-        check_eq(status(rig, CD), ERR);
-        check_eq(rig_inb(rig, CD + 1) >> 4, 5);
-        check_eq(rig_inb(rig, CD + 2) & 3, 3);
-        check_eq(sense(rig, MASTER), 0x052100);
-    }
-    read_cd(rig, 0x28, 0, 0, 2048, false);   /* nothing to read is no error */
-    check_eq(status(rig, CD), DRDY);
-    static const uint8_t raw[12] = { 0xbe, 0, 0, 0, 0, 0, 0, 0, 1, 0xf8 }, unknown[12] = { 0xf7 }, pages[12] = { 0x12, 1, 0x80, 0, 255 };
-    static const uint8_t toc[12] = { 0x43, 0, 0, 0, 0, 0, 7, 0, 20 }, toc9[12] = { 0x43, 0, 9, 0, 0, 0, 0, 0, 20 }, saved[12] = { 0x5a, 0, 0xff, 0, 0, 0, 0, 0, 20 };
-    const uint8_t *const refused[] = { raw, pages, toc, toc9 };
-    uint8_t out[64];
-    for (unsigned i = 0; i < G_N_ELEMENTS(refused); i++) {
-        check_eq(ask(rig, MASTER, refused[i], out, sizeof out), -1);
-        check_eq(sense(rig, MASTER), 0x052400);
-    }
-    check_eq(ask(rig, MASTER, unknown, out, sizeof out), -1);
-    check_eq(sense(rig, MASTER), 0x052000);
-    check_eq(ask(rig, MASTER, saved, out, sizeof out), -1);
-    check_eq(sense(rig, MASTER), 0x053900);
-}
-
-static void cd_dma(Rig *rig)
-{
-    static const uint8_t inquiry[12] = { 0x12, 0, 0, 0, 36 };
-
     enable_bus_master(rig);
-    for (unsigned i = 0; i < 3; i++) {
-        put_prd(rig, i, BUFFER + i * 0x10000, 0, i == 2);
+    write_with(rig, 10000, 128, 0x34, true, 1, 0x4000);
+    for (unsigned i = 0; i < 256; i++) {
+        rig_store(rig, BUFFER + 8 * i, 8, 0);
     }
-    read_cd(rig, 0x28, 100, 96, 0, true);
+    rig_store(rig, BUFFER, 8, 10008 | UINT64_C(8) << 48);
+    rig_store(rig, BUFFER + 8, 8, 10016 | UINT64_C(40) << 48);           /* adjoins the first */
+    rig_store(rig, BUFFER + 512 + 8, 8, 10064 | UINT64_C(64) << 48);     /* in the second block */
+    put_prd(rig, 0, BUFFER, 1024, true);
+    rig_outb(rig, DISK + 1, 1);
+    command48(rig, DISK, SLAVE, 0, 2, 0x06);
+    check_eq(rig_inb(rig, DISK + 7), DRQ);
+    start_dma(rig, DISK, false);
+    check_eq(rig_inb(rig, DISK + 7), BSY);
     rig_checkpoint(rig);
-    check_eq(run_dma(rig, CD), 4);
-    check(irq(rig, CD));
-    check_eq(status(rig, CD), DRDY);
-    for (unsigned i = 0; i < 96; i++) {
-        check_eq(rig_load(rig, BUFFER + i * 2048, 4), 100 + i);
+    check(irq(rig, DISK));
+    check_eq(rig_inb(rig, bm(DISK) + 2) & 7, 4);
+    check_eq(status(rig, DISK), DRDY);
+    expect_sectors(rig, 10000, 8, 0x4000, 3);
+    expect_sectors(rig, 10008, 48, 0, 0);
+    expect_sectors(rig, 10056, 8, 0x4000 + 56 * 3, 3);
+    expect_sectors(rig, 10064, 64, 0, 0);
+    static const uint64_t bad[] = { SCRATCH_SECTORS | UINT64_C(1) << 48, (SCRATCH_SECTORS - 1) | UINT64_C(2) << 48, UINT64_MAX };
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        rig_store(rig, BUFFER, 8, bad[i]);
+        put_prd(rig, 0, BUFFER, 512, true);
+        command48(rig, DISK, SLAVE, 0, 1, 0x06);
+        run_dma_to(rig, DISK, false);
+        check_eq(status(rig, DISK), ERR);
     }
-    packet(rig, CD, MASTER, inquiry, 0, true);               /* shorter than its table */
-    check_eq(run_dma(rig, CD), 5);
-    check_eq(rig_load(rig, BUFFER + 16, 4), 0x554d4551);     /* "QEMU" */
-    put_prd(rig, 0, BUFFER, 10, true);                       /* longer than its table */
-    packet(rig, CD, MASTER, inquiry, 0, true);
-    check_eq(run_dma(rig, CD), 0);
-    rig_checkpoint(rig);
-    rig_outb(rig, CD + 7, 0x08);
-    check_eq(status(rig, CD), 0);
-    put_prd(rig, 0, 0xfec00000, 2048, true);
-    read_cd(rig, 0x28, 0, 1, 0, true);
-    check_eq(run_dma(rig, CD), 6);
-    /* The whole disc through one table that never ends: bounded by the table. */
-    for (unsigned i = 0; i < 8192; i++) {
-        put_prd(rig, i, 0x200000, 4, false);
-    }
-    read_cd(rig, 0xa8, 0, 140000, 0, true);
-    check_eq(run_dma(rig, CD) & 4, 0);
-    rig_checkpoint(rig);
-    rig_outb(rig, CD + 7, 0x08);
+    rig_outb(rig, DISK + 1, 0);              /* not TRIM; none at all */
+    command48(rig, DISK, SLAVE, 0, 1, 0x06);
+    check_eq(status(rig, DISK), ERR);
+    rig_outb(rig, DISK + 1, 1);
+    command48(rig, DISK, SLAVE, 0, 0, 0x06);
+    check_eq(status(rig, DISK), ERR);
 }
 
-static void tray(Rig *rig)
+/* ---- properties ---- */
+
+static void identify_of_properties(Rig *rig)
 {
-    static const uint8_t lock[12] = { 0x1e, 0, 0, 0, 1 }, unlock[12] = { 0x1e }, eject[12] = { 0x1b, 0, 0, 0, 2 }, load[12] = { 0x1b, 0, 0, 0, 3 };
-    static const uint8_t ready[12] = { 0 };
-    uint8_t out[8];
+    uint16_t words[256];
 
-    check_eq(ask(rig, MASTER, lock, out, 8), 0);
-    rig_checkpoint(rig);
-    check_eq(ask(rig, MASTER, eject, out, 8), -1);
-    check_eq(sense(rig, MASTER), 0x055302);
-    check_eq(ask(rig, MASTER, unlock, out, 8), 0);
-    check_eq(ask(rig, MASTER, eject, out, 8), 0);
-    rig_checkpoint(rig);
-    check_eq(ask(rig, MASTER, ready, out, 8), -1);
-    check_eq(sense(rig, MASTER), 0x023a02);
-    read_cd(rig, 0x28, 0, 1, 2048, false);
-    check_eq(status(rig, CD), ERR);
-    check_eq(ask(rig, MASTER, load, out, 8), 0);
-    check_eq(ask(rig, MASTER, ready, out, 8), 0);
+    read_identify(rig, DISK, MASTER, 0xec, words);
+    check_eq(words[1], 20);
+    check_eq(words[3], 4);
+    check_eq(words[6], 32);
+    check_eq(words[27], 'M' << 8 | 'y');
+    check_eq(words[10], 'S' << 8 | '1');
+    check_eq(words[23], '1' << 8 | '.');
+    check_eq(words[84] & 0x100, 0x100);
+    check_eq(words[108], 0x5000);
+    check_eq(words[111], 0x1234);
+    check_eq(words[217], 7200);
+    check_eq(words[106], 0x6003);
+    IdeGeometry geometry;
+    Device *controller = rig_device(rig, "piix3-ide");
+    check(piix_ide_geometry(controller, 0, 0, &geometry));
+    check_eq(geometry.cylinders, 20);
+    check_eq(geometry.translation, CHS_LARGE);
+    check(!piix_ide_geometry(controller, 0, 1, &geometry));
+    check(!piix_ide_geometry(controller, 1, 0, &geometry));
+    check(!piix_ide_geometry(controller, 2, 0, &geometry));
+    read_identify(rig, CD, SLAVE, 0xa1, words);
+    check_eq(words[10], 'Q' << 8 | 'M');
+    check_eq(words[12], '0' << 8 | '0');
+    check_eq(words[13], '4' << 8 | ' ');
 }
 
-/* MODE SELECT takes its parameters whatever their number. */
-static void mode_select(Rig *rig)
+static Value *loose_drive(void)
 {
-    static const uint16_t lengths[] = { 0, 1, 2, 17, 18, 0x1000, 0xfffe, 0xffff };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(lengths); i++) {
-        uint8_t bytes[12] = { 0x55 };
-        store_be16(bytes + 7, lengths[i]);
-        packet(rig, CD, MASTER, bytes, 0xfffe, false);
-        unsigned written = 0;
-        for (; written < 0x20000 && (status(rig, CD) & 8); written += 2) {
-            rig_outw(rig, CD, 0xaaaa);
-        }
-        check_eq(written, (lengths[i] + 1u) & ~1u);
-        check_eq(status(rig, CD), DRDY);
-    }
+    make_images();
+    g_autofree char *text = g_strdup_printf("{'drives':[{'id':'loose','file':'%s','format':'raw','if':'none'}]}", disk_path);
+    return json_parse(text, NULL);
 }
 
-/* Every packet command with every allocation length and limit that could be odd, then whatever is left over is read. */
-static void every_packet(Rig *rig)
-{
-    static const uint16_t limits[] = { 0, 1, 7, 2048, 0xffff };
-    static const uint8_t fills[] = { 0x00, 0x01, 0x10, 0x7f, 0xff };
-
-    for (unsigned code = 0; code < 256; code++) {
-        for (unsigned i = 0; i < G_N_ELEMENTS(limits) * G_N_ELEMENTS(fills); i++) {
-            uint8_t bytes[12];
-            memset(bytes, fills[i % 5], sizeof bytes);
-            bytes[0] = (uint8_t)code;
-            packet(rig, CD, i & 1 ? SLAVE : MASTER, bytes, limits[i / 5], i % 3 == 0);
-            for (unsigned j = 0; j < 40 && (status(rig, CD) & 8); j++) {
-                rig_inl(rig, CD);
-                rig_outw(rig, CD, 0);
-            }
-            check_eq(rig_inb(rig, CD + CONTROL) & BSY, 0);
-        }
-    }
-    rig_checkpoint(rig);
-    rig_outb(rig, CD + CONTROL, 4);
-    rig_outb(rig, CD + CONTROL, 0);
-    check_eq(rig_inb(rig, CD + 5), 0xeb);
-}
+/* ---- hostile states ---- */
 
 /* States that no drive could have are refused, or do no harm. */
 static void hostile_states(Rig *rig)
 {
-    static const struct { uint8_t phase; uint32_t position, end, filled, left; bool in_packet, ok_for_disk, ok_for_cd; } states[] = {
-        { ATA_DMA_IN, 1, 0, 0, 0, false, false, false }, { ATA_DMA_IN, ATA_BUFFER + 1, ATA_BUFFER, 0, 0, false, false, false },
-        { ATA_PIO_IN, 0, ATA_BUFFER + 2, 0, 0, false, false, false }, { ATA_PIO_IN, 0, UINT32_MAX, UINT32_MAX, 0, true, false, false },
-        { ATA_PIO_IN, ATA_BUFFER, ATA_BUFFER, ATA_BUFFER, 65536, true, false, true }, { ATA_PIO_IN, 0, 512, 0, 65537, false, false, true },
-        { ATA_PACKET_OUT, 0, 12, 0, 0, false, false, true }, { ATA_PACKET_OUT, 0, 14, 0, 0, false, false, false },
-        { ATA_PARAMETERS_OUT, 0, ATA_BUFFER, 0, 0, false, false, true }, { 5, 0, 0, 0, 0, false, false, false }, { 255, 0, 0, 0, 0, false, false, false },
-        { ATA_IDLE, 513, 512, 0, 0, false, true, true }, { ATA_IDLE, 514, 512, 0, 0, false, false, false }, { ATA_PIO_IN, 0, 512, 0, 1, true, false, true },
-        { ATA_DMA_IN, 0, 0, 0, 65536, false, true, true }, { ATA_PIO_IN, 0, 512, 0, CD_SECTORS + 1, true, false, false },
+    static const struct { uint8_t phase, purpose; uint32_t position, end, filled, left; bool in_packet, ok_for_disk, ok_for_cd; } states[] = {
+        { ATA_DMA_IN, ATA_FOR_READ, 1, 0, 0, 0, false, false, false }, { ATA_DMA_IN, ATA_FOR_READ, ATA_BUFFER, ATA_BUFFER, ATA_BUFFER, 0, false, false, false },
+        { ATA_PIO_IN, ATA_FOR_REPLY, 0, 514, 512, 0, false, false, false }, { ATA_PIO_IN, ATA_FOR_REPLY, 0, 512, 512, 0, true, false, true },
+        { ATA_PIO_IN, ATA_FOR_READ, 0, 512, 512, 65536, true, false, true }, { ATA_PIO_IN, ATA_FOR_READ, 0, 512, 512, 65537, false, false, true },
+        { ATA_PIO_IN, ATA_FOR_READ, 0, 512, 512, 65536, false, true, true }, { ATA_PIO_OUT, ATA_FOR_WRITE, 0, 512, 512, 1, false, true, true },
+        { ATA_PACKET_OUT, ATA_FOR_REPLY, 0, 0, 0, 0, false, false, true }, { ATA_PACKET_OUT, ATA_FOR_REPLY, 12, 0, 0, 0, false, false, false },
+        { ATA_PIO_OUT, ATA_FOR_PARAMETERS, 0, 512, 512, 0, true, false, true }, { ATA_PHASES, 0, 0, 0, 0, 0, false, false, false },
+        { 255, 0, 0, 0, 0, 0, false, false, false }, { ATA_IDLE, ATA_PURPOSES, 0, 0, 0, 0, false, false, false },
+        { ATA_DMA_OUT, ATA_FOR_TRIM, 0, 500, 500, 1, false, false, false }, { ATA_DMA_OUT, ATA_FOR_TRIM, 0, 512, 512, 1, false, true, true },
+        { ATA_PIO_IN, ATA_FOR_READ, 0, 512, 512, CD_SECTORS + 1, true, false, false }, { ATA_STORAGE, ATA_FOR_READ, 0, 0, 0, 1, false, false, false },
     };
     for (unsigned cd = 0; cd < 2; cd++) {
         IdeDrive *drive = (IdeDrive *)rig_device(rig, cd ? "ide-cd" : "ide-hd");
@@ -768,45 +773,94 @@ static void hostile_states(Rig *rig)
             g_autoptr(GError) err = NULL;
             ata_reset(ata);
             ata->phase = states[i].phase;
+            ata->purpose = states[i].purpose;
+            ata->transfer = states[i].phase == ATA_DMA_IN || states[i].phase == ATA_DMA_OUT ? ATA_BY_DMA : ATA_BY_PIO;
             ata->position = states[i].position;
             ata->end = states[i].end;
             ata->filled = states[i].filled;
             ata->sectors_left = states[i].left;
             ata->in_packet = states[i].in_packet;
-            ata->next_sector = UINT64_MAX - 1;
+            ata->block_size = 512;
+            ata->cd_sector = 2048;
+            ata->next_sector = UINT64_C(1) << 47;
+            drive->device.model->before_save(&drive->device);
             bool ok = drive->device.model->after_load(&drive->device, &err);
-            check_eq(ok, cd ? states[i].ok_for_cd : states[i].ok_for_disk);
+            if (ok != (cd ? states[i].ok_for_cd : states[i].ok_for_disk)) {
+                check_failed(__FILE__, __LINE__, "state %u of the %s is %s", i, cd ? "CD" : "disk", ok ? "taken" : "refused");
+            }
             check_eq(ok, err == NULL);
-            for (unsigned j = 0; j < 70000 && ok; j++) {
-                uint8_t bytes[64];
+            for (unsigned j = 0; j < 2000 && ok; j++) {
+                uint8_t bytes[64] = { 0 };
                 ata_read_data(ata);
                 ata_write_data(ata, 0);
-                ata_dma_take(ata, bytes, sizeof bytes);
+                if (ata->phase == ATA_DMA_IN) {
+                    ata_dma_take(ata, bytes, sizeof bytes);
+                } else if (ata->phase == ATA_DMA_OUT) {
+                    ata_dma_give(ata, bytes, sizeof bytes);
+                }
+                rig_io(rig);
             }
         }
         ata_reset(ata);
     }
 }
 
+/* What a saved state says of the storage is checked as well. */
+static void hostile_jobs(Rig *rig)
+{
+    static const struct { AtaJob job; uint32_t filled; bool ok; } jobs[] = {
+        { { true, BLK_READ, 0, 0, 512 }, 0, true }, { { true, BLK_READ, 0, 0, ATA_BUFFER + 512 }, 0, false },
+        { { true, BLK_READ, 0, DISK_SECTORS * 512, 512 }, 0, false }, { { true, BLK_READ, 0, UINT64_MAX - 511, 512 }, 0, false },
+        { { true, BLK_WRITE, 0, 0, 512 }, 512, true }, { { true, BLK_WRITE, 0, 0, 1024 }, 512, false }, { { true, BLK_WRITE, 0, 0, 512 }, 0, false },
+        { { true, BLK_WRITE_ZEROES, 0, 0, 512 }, 0, false }, { { true, BLK_OPS, 0, 0, 0 }, 0, false }, { { true, 255, 0, 0, 0 }, 0, false },
+        { { true, BLK_DISCARD, 0, 0, DISK_SECTORS * 512 }, 0, true }, { { true, BLK_DISCARD, 0, 512, DISK_SECTORS * 512 }, 0, false },
+    };
+    IdeDrive *drive = (IdeDrive *)rig_device(rig, "ide-hd");
+    Ata *ata = &drive->ata;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        g_autoptr(GError) err = NULL;
+        ata_reset(ata);
+        ata->job = jobs[i].job;
+        ata->phase = ATA_STORAGE;
+        ata->status = ATA_BSY;
+        ata->filled = ata->end = jobs[i].filled;
+        ata->purpose = jobs[i].job.op == BLK_READ ? ATA_FOR_READ : ATA_FOR_FLUSH;
+        drive->device.model->before_save(&drive->device);
+        bool ok = drive->device.model->after_load(&drive->device, &err);
+        if (ok != jobs[i].ok) {
+            check_failed(__FILE__, __LINE__, "job %u is %s", i, ok ? "taken" : "refused");
+        }
+        ata_reset(ata);                      /* never reaches the storage */
+    }
+    rig_io(rig);
+}
+
 #define ON_PC .board = "pc", .runs = FRESH | RESTORED, .settings = drives
 const Test ide_tests[] = {
     { "signatures tell disks, CD-ROM drives and empty places", signatures, ON_PC },
+    { "empty places", empty_places, .board = "pc", .runs = FRESH | RESTORED, .settings = one_disk },
     { "identify", identify, ON_PC },
     { "PIO reads by CHS, LBA28 and LBA48", pio_reads, ON_PC },
     { "reads of several sectors a block", multiple_reads, ON_PC },
+    { "PIO writes of every form", pio_writes, ON_PC },
+    { "a drive is busy while its storage works", slow_storage, ON_PC },
+    { "resets of busy drives", resets_of_busy_drives, ON_PC },
     { "places beyond the end", beyond_the_end, ON_PC },
     { "every command code", every_command, ON_PC },
+    { "SET FEATURES", features, ON_PC },
+    { "SMART", smart, ON_PC },
     { "DMA reads", dma_reads, ON_PC },
+    { "DMA writes", dma_writes, ON_PC },
     { "DMA with tables too short, too long, and into no memory", dma_bad_tables, ON_PC },
     { "DMA over its own table", dma_table_in_its_own_way, ON_PC },
+    { "DMA that is stopped while the storage works", dma_stopped, ON_PC },
     { "resets in the middle of a transfer", reset_in_the_middle, ON_PC },
-    { "packet commands that tell of drive and disc", inquiry_and_friends, ON_PC },
-    { "CD reads with every kind of byte limit", cd_reads, ON_PC },
-    { "CD reads that are refused", cd_bad_reads, ON_PC },
-    { "CD reads by DMA", cd_dma, ON_PC },
-    { "the tray", tray, ON_PC },
-    { "MODE SELECT", mode_select, ON_PC },
-    { "every packet command", every_packet, ON_PC },
+    { "TRIM", trim, .board = "pc", .runs = FRESH | RESTORED, .settings = trimming_drives },
+    { "properties", identify_of_properties, .board = "pc", .runs = FRESH | RESTORED, .settings = loose_drive,
+      .devices = "ide-hd,bus=ide.0,unit=0,drive=loose,cyls=20,heads=4,secs=32,model=My-disk,serial=S1,ver=1.0,wwn=0x5000000000001234,"
+                 "rotation_rate=7200,physical_block_size=4096,bios-chs-trans=large ide-cd,bus=ide.1,unit=1" },
     { "hostile states", hostile_states, .board = "pc", .runs = FRESH, .settings = drives },
+    { "hostile jobs", hostile_jobs, .board = "pc", .runs = FRESH, .settings = drives },
     { NULL }
 };

@@ -11,7 +11,9 @@
  *          any other  a board of hw/machine, without processors
  */
 #include "tests/rig/rig.h"
+#include "base/io-loop.h"
 #include "base/loop.h"
+#include "block/drive.h"
 #include "hw/chipset/piix3.h"
 #include "hw/intc/intc.h"
 #include "hw/isa/bus.h"
@@ -34,6 +36,7 @@ struct Rig {
     RigCpu cpus[RIG_CPUS];
     bool level[RIG_PROBES];
     unsigned edges[RIG_PROBES], resets;
+    bool opened_drives;
 };
 
 static Rig *running;
@@ -199,6 +202,8 @@ static void build_board(Rig *rig, const char *board)
     Value *list = value_new_list();
     value_append(list, value_ref(accel));
     value_set(rig->config, "accel", list);
+    rig->opened_drives = true;
+    must(drives_open(rig->config, &err), err);
     rig->machine = machine_build(rig->config, &err);
     must(rig->machine != NULL, err);
 }
@@ -209,13 +214,14 @@ static void add_device(Rig *rig, const char *text)
     g_auto(GStrv) parts = g_strsplit(text, ",", -1);
     GError *err = NULL;
     const DeviceModel *model = device_model_find(parts[0]);
-    const char *id = NULL;
+    const char *id = NULL, *bus = NULL;
 
     for (unsigned i = 1; parts[i]; i++) {
         id = g_str_has_prefix(parts[i], "id=") ? parts[i] + 3 : id;
+        bus = g_str_has_prefix(parts[i], "bus=") ? parts[i] + 4 : bus;
     }
     must(model != NULL, NULL);
-    Device *device = device_new(rig->machine, model, NULL, id, &err);
+    Device *device = device_new(rig->machine, model, bus ? machine_find_bus(rig->machine, model->bus, bus) : NULL, id, &err);
     must(device != NULL, err);
     for (unsigned i = 1; parts[i]; i++) {
         g_auto(GStrv) pair = g_strsplit(parts[i], "=", 2);
@@ -224,7 +230,7 @@ static void add_device(Rig *rig, const char *text)
             device_set_line(device, pair[0], (IrqLine){ .set = probe, .sink = rig, .pin = atoi(pair[1] + 1) });
             continue;
         }
-        must(strcmp(pair[0], "id") == 0 || device_set(device, pair[0], value, &err), err);
+        must(strcmp(pair[0], "id") == 0 || strcmp(pair[0], "bus") == 0 || device_set(device, pair[0], value, &err), err);
     }
     realized(device);
 }
@@ -269,6 +275,28 @@ static void tear_down(Rig *rig)
 {
     machine_free(rig->machine);
     rig->machine = NULL;
+    if (rig->opened_drives) {              /* else nodes are the test's own */
+        blk_close_all();
+    }
+}
+
+static bool storage_works(void)
+{
+    bool works = false;
+
+    for (Blk *blk = blk_next(NULL); blk; blk = blk_next(blk)) {
+        works = works || blk_in_flight(blk);
+    }
+    return works;
+}
+
+void rig_io(Rig *rig)
+{
+    (void)rig;
+    io_loop_turn(io_loop_main(), false);
+    while (storage_works()) {
+        io_loop_turn(io_loop_main(), true);
+    }
 }
 
 /* The main loop does not turn here, so a request stays one however often it was made. */
@@ -303,6 +331,7 @@ void rig_checkpoint(Rig *rig)
         g_clear_error(&err);
     }
     memcpy(rig->edges, edges, sizeof edges);         /* a level that is restated is no edge */
+    blk_machine_runs();                              /* what was under way goes to the storage again */
     for (unsigned i = 0; i < RIG_CPUS; i++) {
         check_eq(rig->cpus[i].intr, cpus[i].intr);
     }
@@ -431,6 +460,7 @@ void rig_prepare(void)
     loop_init();
     clocks_attach();                       /* the host's clocks; the guest's is turned by hand */
     guest_clock_manual();
+    io_loop_attach_main();                 /* storage turns by hand too: rig_io() */
 }
 
 static void configure(Rig *rig)

@@ -32,6 +32,8 @@ void rig_read(Rig *rig, uint64_t address, void *data, size_t length);
 void rig_write(Rig *rig, uint64_t address, const void *data, size_t length);
 void rig_advance(Rig *rig, int64_t ns);    /* turns the clock; RESTORED: saves and loads first */
 void rig_checkpoint(Rig *rig);             /* RESTORED: saves and loads; FRESH: nothing */
+/* Turns the main IoLoop until no storage is at work: until then every drive is as slow as a drive can be. */
+void rig_io(Rig *rig);
 enum { RIG_PROBES = 24 };                  /* 0-15: the ISA lines of boards "isa" and "chipset"; the others are free */
 bool rig_irq(Rig *rig, unsigned irq);      /* level at a probe */
 unsigned rig_irq_edges(Rig *rig, unsigned irq);           /* rising edges since the last ask */
