@@ -361,15 +361,19 @@ static uint64_t count_of(const ScsiRequest *request, ScsiMode *mode)
     return command->flags & SCSI_BLOCKS ? count * request->device->block_size : count;
 }
 
-/* SPC-4 6.4.2: nobody is at this LUN, but the target can have units. */
+/* SPC-4 6.4.2: nobody is at this LUN. At LUN 0 somebody could be, of a kind that is not known, so that who begins there goes on to ask
+ * for the others; what version the target speaks decides how. */
 static void inquiry_of_nobody(ScsiRequest *request)
 {
-    uint8_t out[36] = { 0x7f, [4] = sizeof out - 5 };
+    enum { NOT_CONNECTED = 0x3f, NOT_POSSIBLE = 0x7f, SPC_3 = 5, FORMAT = 0x12, SYNC_QUEUED = 0x12 };
+    uint8_t out[36] = { request->lun ? NOT_POSSIBLE : NOT_CONNECTED, [2] = SPC_3, [3] = FORMAT, [4] = sizeof out - 5, [7] = SYNC_QUEUED };
 
     if (request->cdb[1] & 1) {
         scsi_fail(request, SENSE_BAD_FIELD);
         return;
     }
+    memset(out + 8, ' ', sizeof out - 8);
+    memcpy(out + 8, "QEMU    QEMU TARGET", 19);
     scsi_reply(request, out, sizeof out);
 }
 
@@ -426,7 +430,8 @@ void scsi_submit(ScsiBus *bus, unsigned target, unsigned lun, ScsiRequest *reque
         return;
     }
     ScsiDevice *scsi = scsi_bus_find(bus, target, lun);
-    request->lba = target;                 /* REPORT LUNS looks there: a unit that is not there has no device to ask */
+    request->target = target;
+    request->lun = lun;
     request->command = scsi ? &scsi_model(scsi)->commands[request->cdb[0]] : &nobodys_commands[request->cdb[0]];
     request->device = scsi;
     bool enough = fits(request);
@@ -449,7 +454,7 @@ void scsi_submit(ScsiBus *bus, unsigned target, unsigned lun, ScsiRequest *reque
 void scsi_report_luns(ScsiRequest *request)
 {
     const ScsiBus *bus = request->bus;
-    const ScsiDevice *first = bus->target[request->device ? request->device->id : request->lba];
+    const ScsiDevice *first = bus->target[request->target];
     unsigned select = request->cdb[2], count = first->lun != 0;
 
     if (request->expected < 16 || select > 2) {

@@ -39,7 +39,8 @@ struct ScsiRequest {
     uint64_t moved;                        /* bytes of in or out */
     /* the target's own, from scsi_submit() to done */
     ScsiBus *bus;
-    ScsiDevice *device;
+    unsigned target, lun;
+    ScsiDevice *device;                    /* NULL: nobody is at that LUN */
     const struct ScsiCommand *command;
     uint64_t expected;                     /* bytes that the CDB names: allocation, parameter list or transfer length */
     uint64_t sequence;

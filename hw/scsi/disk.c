@@ -20,6 +20,7 @@ static void reserve(ScsiRequest *request)
     }
 }
 
+enum { DISCARD_GRANULARITY = 4096 };
 enum { BLOCKS = SCSI_BLOCKS | SCSI_NEEDS_MEDIUM, CHANGES = SCSI_BLOCKS | SCSI_CHANGES_MEDIUM };
 static const ScsiCommand commands[256] = {
     [TEST_UNIT_READY] = { "TEST UNIT READY", drive_succeed, SCSI_NO_DATA, SCSI_COUNT_NONE, SCSI_NEEDS_MEDIUM, NULL },
@@ -66,9 +67,13 @@ static const ScsiModel disk = { .type = 0,  .commands = commands,  .ready = driv
 static bool disk_realize(Device *device, GError **err)
 {
     ScsiDrive *drive = (ScsiDrive *)device;
+    bool any_granularity = drive->conf.discard_granularity == UINT64_MAX;
 
     if (!drive_realize(drive, drive->removable, false, 0, err)) {
         return false;
+    }
+    if (any_granularity) {                 /* finer ones cost more than they give back */
+        drive->conf.discard_granularity = MAX(drive->conf.discard_granularity, DISCARD_GRANULARITY);
     }
     if (drive->conf.discard_granularity && drive->max_unmap_size < drive->scsi.block_size) {
         drive_unrealize(device);

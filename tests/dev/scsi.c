@@ -198,6 +198,9 @@ static void nobody_is_there(Rig *rig)
     check_eq(run_at(UINT32_MAX, 0, ready, sizeof ready, 0, 0)->outcome, SCSI_NO_TARGET);
     check_sense(run_at(3, 0, ready, sizeof ready, 0, 0), SENSE_NO_LUN);
     check_good(run_at(3, 0, inquiry, sizeof inquiry, 36, 0), 36);
+    check_eq(in[0], 0x3f);
+    check_eq(in[2], 5);                    /* else Linux does not ask for the other LUNs */
+    check_good(run_at(3, 4, inquiry, sizeof inquiry, 36, 0), 36);
     check_eq(in[0], 0x7f);
     check_good(run_at(3, 4, sense, sizeof sense, 18, 0), 18);
     check_eq(in[2], 5);

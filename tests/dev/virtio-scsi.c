@@ -158,7 +158,7 @@ static void odd_layouts(Rig *rig)
     hear_power_on(&driver, 0);
     put_request(rig, 0, 0, 7, WRITE_9);
     for (unsigned i = 0; i < 1024; i += 8) {
-        rig_store(rig, OUT_AT + HEADER + i, 8, 0x0101010101010101 * (i & 255));
+        rig_store(rig, OUT_AT + HEADER + i, 8, UINT64_C(0x0101010101010101) * (i & 255));
     }
     const Piece together[] = { { OUT_AT, 5, 0, 0 }, { OUT_AT + 5, HEADER + 1024 - 5, 0, 0 }, { IN_AT, 1, WRITE, 0 }, { IN_AT + 1, ANSWER - 1, WRITE, 0 } };
     check_good(get_answer(rig, driver_do(&driver, REQUEST, together, 4)), 0);
@@ -466,6 +466,7 @@ static void units_come_and_go(Rig *rig)
     check_event(&driver, 0x80000000, 256, 0, 0);           /* some were missed */
     rig_machine(rig)->requests = (Requests){ 0 };
     rig_machine(rig)->built = false;
+    memory_disk_settle();
 }
 
 static void sizes_change(Rig *rig)
