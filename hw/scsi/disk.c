@@ -83,7 +83,7 @@ static bool disk_realize(Device *device, GError **err)
     if (!drive->product) {
         drive->product = g_strdup("QEMU HARDDISK");
     }
-    block_conf_geometry(&drive->conf, 65535, 255, 255);
+    block_conf_geometry(&drive->conf, 65535, 16, 255);     /* more heads are a BIOS's translation, not the disk's */
     scsi_device_enter(&drive->scsi);
     return true;
 }

@@ -101,7 +101,7 @@ void disk_mode_sense(ScsiRequest *request)
             at += put_page(drive, page_codes[i], control == CHANGEABLE, out + at);
         }
     }
-    if (at == pages && wanted != 0) {      /* page 0, vendor specific: the header alone */
+    if (at == pages) {
         scsi_fail(request, SENSE_BAD_FIELD);
         return;
     }
