@@ -134,11 +134,11 @@ static bool measure(Bench *bench, GError **err)
 {
     int64_t began, took;
 
-    img_say(&bench->img, "Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT " bytes each, %" G_GUINT64_FORMAT
+    printf("Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT " bytes each, %" G_GUINT64_FORMAT
             " in parallel (starting at offset %" G_GUINT64_FORMAT ", step size %" G_GUINT64_FORMAT ")\n", bench->count,
             bench->write ? "write" : "read", bench->size, bench->depth, bench->offset, bench->step);
     if (bench->flush_interval) {
-        img_say(&bench->img, "Sending flush every %" G_GUINT64_FORMAT " %srequests\n", bench->flush_interval,
+        printf("Sending flush every %" G_GUINT64_FORMAT " %srequests\n", bench->flush_interval,
                 bench->no_drain ? "" : "requests after draining ");
     }
     fflush(stdout);

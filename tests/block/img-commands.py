@@ -81,10 +81,10 @@ sequence("check: leaks and corruption", "img create -f qcow2 a.qcow2 64M", BREAK
          "img check -q leak.qcow2", "img check bad.qcow2", "img check --output=json bad.qcow2", "sh 'cp leak.qcow2 leak2.qcow2'",
          "img check -r leaks leak.qcow2", "img check -r leaks --output=json leak2.qcow2", "img check -r all bad.qcow2", "img check bad.qcow2",
          loose=allocation)
-sequence("compare", "sh 'truncate -s 1M a.raw b.raw; truncate -s 2M c.raw; cp a.raw d.raw; printf x | dd of=d.raw bs=1 seek=70000 conv=notrunc 2>&1 >&-'",
+sequence("compare", "sh 'truncate -s 1M a.raw b.raw; truncate -s 2M c.raw; cp a.raw d.raw; printf x | dd of=d.raw bs=1 seek=70000 conv=notrunc 2>/dev/null'",
          "img compare -f raw -F raw a.raw b.raw", "img compare -f raw -F raw a.raw c.raw", "img compare -f raw -F raw a.raw d.raw",
          "img compare -f raw -F raw -s a.raw c.raw", "img compare -q -f raw -F raw a.raw d.raw", "img compare a.raw nope", "img compare -p a.raw b.raw",
-         "sh 'cp c.raw e.raw; printf x | dd of=e.raw bs=1 seek=1500000 conv=notrunc 2>&1 >&-'", "img compare -f raw -F raw a.raw e.raw",
+         "sh 'cp c.raw e.raw; printf x | dd of=e.raw bs=1 seek=1500000 conv=notrunc 2>/dev/null'", "img compare -f raw -F raw a.raw e.raw",
          "img compare -f raw -F raw e.raw a.raw", "img convert -f raw -O qcow2 e.raw e.qcow2", "img compare -f raw -F qcow2 e.raw e.qcow2",
          "img compare -f raw -F qcow2 d.raw e.qcow2", "img compare -T foo a.raw b.raw")
 
