@@ -92,6 +92,12 @@ static bool usage_is_right(Convert *convert, GError **err)
 
 /* ---- sources ------------------------------------------------------------------------------------------------ */
 
+/* Disks have whole sectors: what a file lacks of its last one is zeroes. */
+static uint64_t disk_length(const Node *node)
+{
+    return (node_length(node) + 511) / 512 * 512;
+}
+
 static bool open_sources(Convert *convert, GError **err)
 {
     convert->source_count = (unsigned)convert->img.count - 1;
@@ -107,7 +113,7 @@ static bool open_sources(Convert *convert, GError **err)
             g_prefix_error(err, "Failed to load snapshot: ");
             return false;
         }
-        if (!checked_add(convert->total, node_length(convert->sources[i].node), &convert->total)) {
+        if (!checked_add(convert->total, disk_length(convert->sources[i].node), &convert->total)) {
             return fail(err, EFBIG, "all sources together are too large");
         }
     }
@@ -319,7 +325,7 @@ static bool copy_all(Convert *convert, GError **err)
 
     for (unsigned i = 0; i < convert->source_count; i++) {
         sources[i] = (CopySource){ .node = convert->sources[i].node, .name = convert->img.operands[i],
-                                   .bytes = node_length(convert->sources[i].node) };
+                                   .bytes = disk_length(convert->sources[i].node) };
     }
     copy.target_zero = !copy.target_backed && (convert->target_is_zero || (!convert->existing && all_zero(target)));
     /* A hole smaller than a cluster saves nothing and costs a request: only who asks for it by -S gets it. */

@@ -25,8 +25,12 @@ static const ToolOption no_options[] = { { .kind = TOOL_END } };
 bool io_number(const char *text, uint64_t *out)
 {
     if (!parse_size(text, 1, out)) {
-        printf("Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n", text);
-        return false;
+        if (*text && strspn(text, "0123456789") + (strchr("kKmMgGtTpPeE", text[strlen(text) - 1]) != NULL) == strlen(text)) {
+            *out = UINT64_MAX;             /* it is one, of more than 64 bits */
+        } else {
+            printf("Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- %s\n", text);
+            return false;
+        }
     }
     if (*out > INT64_MAX) {
         printf("Parsing error: argument too large -- %s\n", text);
@@ -230,8 +234,11 @@ static bool run_sigraise(IoSession *session, IoArguments *arguments)
     uint64_t number;
 
     (void)session;
-    if (!parse_uint(arguments->operands[0], &number) || number >= NSIG) {
-        printf("%s is not a valid signal\n", arguments->operands[0]);
+    if (!io_number(arguments->operands[0], &number)) {
+        return false;
+    }
+    if (number >= NSIG) {
+        printf("signal argument '%s' is too large to be a valid signal\n", arguments->operands[0]);
         return false;
     }
     fflush(stdout);                        /* it may be the last that we do */
@@ -338,8 +345,16 @@ static bool run_reopen(IoSession *session, IoArguments *arguments)
     g_autoptr(GError) err = NULL;
     g_autoptr(Value) options = nested_options(arguments->options, &err);
 
-    if (arguments->count || (arguments->readonly && arguments->writable)) {
+    if (arguments->count) {
         io_print_usage(arguments->command);
+        return false;
+    }
+    if (arguments->readonly && arguments->writable) {
+        tool_error("Only one -r/-w option may be given");
+        return false;
+    }
+    if (arguments->cache && value_get(options, "cache")) {
+        tool_error("Cannot set both -c and the cache options");
         return false;
     }
     io_drain(session);
@@ -353,7 +368,7 @@ static bool run_reopen(IoSession *session, IoArguments *arguments)
 const IoCommand io_session_commands[] = {
     { .name = "help", .alias = "?", .arguments = "[command]", .summary = "help for one or all commands", .most = 1, .without_image = true,
       .run = run_help },
-    { .name = "quit", .alias = "q", .summary = "exit the program", .without_image = true, .run = run_quit },
+    { .name = "quit", .alias = "q", .summary = "exit the program", .most = -1, .without_image = true, .run = run_quit },
     { .name = "sleep", .summary = "waits for the given value in milliseconds", .least = 1, .most = 1, .without_image = true, .run = run_sleep },
     { .name = "abort", .summary = "simulate a program crash using abort(3)", .without_image = true, .run = run_abort },
     { .name = "sigraise", .arguments = "signal", .summary = "raises a signal", .least = 1, .most = 1, .without_image = true,

@@ -57,13 +57,13 @@ static bool parse_pattern(const char *text, int *pattern)
     return true;
 }
 
-static bool take_length(const char *text, uint64_t *bytes)
+static bool take_length(const char *text, const char *unless, uint64_t *bytes)
 {
     if (!io_number(text, bytes)) {
         return false;
     }
     if (*bytes > IO_REQUEST_MOST) {
-        printf("length cannot exceed %" G_GUINT64_FORMAT ", given %s\n", IO_REQUEST_MOST, text);
+        printf("length cannot exceed %" G_GUINT64_FORMAT "%s, given %s\n", IO_REQUEST_MOST, unless, text);
         return false;
     }
     return true;
@@ -106,7 +106,11 @@ static bool many_pieces(IoRequest *request, char **lengths, int count, int fill)
     request->pieces = g_new0(struct iovec, (size_t)count);
     for (int i = 0; i < count; i++) {
         uint64_t bytes;
-        if (!take_length(lengths[i], &bytes)) {
+        if (!io_number(lengths[i], &bytes)) {
+            return false;
+        }
+        if (bytes > IO_REQUEST_MOST) {
+            printf("Argument '%s' exceeds maximum size %" G_GUINT64_FORMAT "\n", lengths[i], IO_REQUEST_MOST);
             return false;
         }
         request->pieces[i].iov_len = bytes;
@@ -376,7 +380,7 @@ static bool run_read(IoSession *session, IoArguments *arguments)
         return usage(arguments);
     }
     if (!read_pattern(&request, arguments) || !io_number(arguments->operands[0], &request.offset) ||
-        !take_length(arguments->operands[1], &request.bytes) || !read_range(&request, arguments) ||
+        !take_length(arguments->operands[1], "", &request.bytes) || !read_range(&request, arguments) ||
         (request.vmstate && !whole_sectors(&request))) {
         return false;
     }
@@ -387,8 +391,8 @@ static bool run_read(IoSession *session, IoArguments *arguments)
 
 static bool write_goes_together(const IoArguments *arguments)
 {
-    if (arguments->vmstate && (arguments->compressed || arguments->zero)) {
-        printf("-b and -c or -z cannot be specified at the same time\n");
+    if (arguments->vmstate && arguments->zero) {
+        printf("-b and -z cannot be specified at the same time\n");
         return false;
     }
     if (arguments->fua && (arguments->vmstate || arguments->compressed)) {
@@ -433,7 +437,7 @@ static bool run_write(IoSession *session, IoArguments *arguments)
         return false;
     }
     if (arguments->zero && arguments->strict ? !io_number(arguments->operands[1], &request.bytes)
-                                             : !take_length(arguments->operands[1], &request.bytes)) {
+                                             : !take_length(arguments->operands[1], " without -n", &request.bytes)) {
         return false;
     }
     if ((request.vmstate || request.flags & REQ_COMPRESSED) && !whole_sectors(&request)) {
@@ -488,10 +492,17 @@ static bool run_writev(IoSession *session, IoArguments *arguments)
     return done;
 }
 
+/* A request that a device would have refused: QEMU counts it, we have nothing to count. */
+static bool invalid(const char *kind)
+{
+    printf("injecting invalid %s request\n", kind);
+    return true;
+}
+
 static bool run_aio_read(IoSession *session, IoArguments *arguments)
 {
     IoRequest request = { .session = session, .kind = REQUEST_READ, .did = "read", .failed = "readv" };
-    bool done = arguments->invalid || (read_vector(&request, arguments) && start_request(&request));
+    bool done = arguments->invalid ? invalid("read") : read_vector(&request, arguments) && start_request(&request);
 
     request_clear(&request);
     return done;
@@ -517,13 +528,11 @@ static bool run_aio_write(IoSession *session, IoArguments *arguments)
         printf("-u requires -z to be specified\n");
         return false;
     }
-    if (arguments->zero && arguments->pattern) {
-        printf("-z and -P cannot be specified at the same time\n");
-        return false;
+    if (arguments->invalid) {
+        return invalid("write");
     }
-    done = arguments->invalid ||
-           ((!arguments->pattern || parse_pattern(arguments->pattern, &request.pattern)) &&
-            (arguments->zero ? zero_request(&request, arguments) : vector(&request, arguments, request.pattern)) && start_request(&request));
+    done = (!arguments->pattern || parse_pattern(arguments->pattern, &request.pattern)) &&
+           (arguments->zero ? zero_request(&request, arguments) : vector(&request, arguments, request.pattern)) && start_request(&request);
     request_clear(&request);
     return done;
 }
@@ -545,7 +554,7 @@ static bool run_discard(IoSession *session, IoArguments *arguments)
     if (arguments->count != 2) {
         return usage(arguments);
     }
-    return io_number(arguments->operands[0], &request.offset) && take_length(arguments->operands[1], &request.bytes) && run_request(&request);
+    return io_number(arguments->operands[0], &request.offset) && take_length(arguments->operands[1], "", &request.bytes) && run_request(&request);
 }
 
 static bool run_flush(IoSession *session, IoArguments *arguments)
@@ -576,8 +585,7 @@ static bool run_flush(IoSession *session, IoArguments *arguments)
 static const ToolOption read_options[] = {
     OPTION_FLAG('b', NULL, IoArguments, vmstate, "read from the VM state rather than the virtual disk"), ROW_REPORT,
     OPTION_TEXT('l', NULL, "LENGTH", IoArguments, length, "length for pattern verification (only with -P)"), ROW_IGNORED, ROW_VERIFY, ROW_QUIET,
-    OPTION_TEXT('s', NULL, "OFFSET", IoArguments, skip, "start offset for pattern verification (only with -P)"), ROW_VERBOSE,
-    OPTION_FLAG('a', NULL, IoArguments, ignored, "ignored for backwards compatibility"), ROWS_END };
+    OPTION_TEXT('s', NULL, "OFFSET", IoArguments, skip, "start offset for pattern verification (only with -P)"), ROW_VERBOSE, ROWS_END };
 static const ToolOption write_options[] = {
     OPTION_FLAG('b', NULL, IoArguments, vmstate, "write to the VM state rather than the virtual disk"),
     OPTION_FLAG('c', NULL, IoArguments, compressed, "write compressed data"), ROW_FUA,
@@ -595,14 +603,14 @@ const IoCommand io_request_commands[] = {
       .summary = "reads a number of bytes at a specified offset",
       .details = " 'read -v 512 1k' dumps 1 KiB of the image from offset 512 on.\n", .least = 2, .most = -1, .options = read_options,
       .run = run_read },
-    { .name = "readv", .alias = "rv", .arguments = "[-Cqv] [-P pattern] off len [len..]",
+    { .name = "readv", .arguments = "[-Cqv] [-P pattern] off len [len..]",
       .summary = "reads a number of bytes at a specified offset",
       .details = " 'readv 512 1k 1k' reads 2 KiB into two buffers.\n", .least = 2, .most = -1, .options = readv_options, .run = run_readv },
     { .name = "write", .alias = "w", .arguments = "[-bcCfnquz] [-P pattern | -s source_file] off len",
       .summary = "writes a number of bytes at a specified offset",
       .details = " Writes bytes 0xcd unless -P, -s or -z says otherwise.\n", .least = 2, .most = -1, .needs_write = true,
       .options = write_options, .run = run_write },
-    { .name = "writev", .alias = "wv", .arguments = "[-Cfq] [-P pattern] off len [len..]",
+    { .name = "writev", .arguments = "[-Cfq] [-P pattern] off len [len..]",
       .summary = "writes a number of bytes at a specified offset", .details = " 'writev 512 1k 1k' writes 2 KiB out of two buffers.\n",
       .least = 2, .most = -1, .needs_write = true, .options = writev_options, .run = run_writev },
     { .name = "aio_read", .arguments = "[-Ciqv] [-P pattern] off len [len..]", .summary = "asynchronously reads a number of bytes",

@@ -21,7 +21,7 @@ sequence("read and write", QCOW2, commands("write -P 1 0 64k", "read -P 1 0 64k"
 sequence("zeroes, compression, discard", QCOW2, commands("write -z 0 64k", "write -zu 0 64k", "write -c 64k 64k", "read -P 0xcd 64k 64k", "write -zn 0 64k",
          "write -P 3 0 512k", "discard 64k 64k", "discard -C 128k 64k", "discard -q 0 1k", "d 0 64k", "flush", "f", "write -z 100 5000", "read -P 0 100 5000") + " a.qcow2")
 sequence("what is refused", QCOW2, *each("read 2M 1k", "read 0", "read", "read x 1", "read 0 x", "read 0 1 2", "read -P x 0 1", "read 1023k 2k", "write 1023k 2k",
-         "write -n 0 1", "write -zP 1 0 1", "write -u 0 1", "write -b -c 0 64k", "write -f -c 0 64k", "write -s nope 0 1k", "read -l 3 0 1k",
+         "write -n 0 1", "write -zP 1 0 1", "write -u 0 1", "write -bz 0 64k", "write -n 0 1", "write -z 0 3G", "write 0 3G", "readv 0 2G 1G", "help a b", "aio_write -i x 1", "reopen -rw", "sigraise x", "sigraise 99", "read 0 16E", "write -f -c 0 64k", "write -s nope 0 1k", "read -l 3 0 1k",
          "read -P 1 -s 2000 0 1k", "read -P 1 -s 10 -l 1020 0 1k", "read 9999999999999999999999 1", "read 0 3G", "read '0' 1k", "nope", "length x", "map 1", "flush 1",
          "sleep", "sleep x", "close 1", "help nope", "truncate", "truncate x", "alloc", "alloc x", "open a.qcow2", "readv 0", "writev 0", "writev x 1",
          "truncate -m bla 3M", "write 1M 1", "discard 2M 1k", "write -z 1M 64k", "read -P 256 0 1"))
@@ -29,7 +29,7 @@ sequence("-b", QCOW2, commands("write -b -P 7 0 64k", "read -b -P 7 0 64k", "rea
 sequence("pattern files", QCOW2, "sh 'echo abcd > some.pat; : > empty.pat'", commands("write -s some.pat 0 64k", "read -v 0 24") + " a.qcow2",
          *each("write -s empty.pat 0 1k"))
 sequence("vectors", QCOW2, commands("writev 0 1k 2k 4k", "readv 0 1k 2k", "readv -P 0xcd 0 1k 2k", "readv -v 0 16 8", "readv -P 3 0 1k",
-         "writev -P 7 -q 0 512 512", "read -P 7 0 1k", "wv -C 0 5 6 7", "rv -q 0 1") + " a.qcow2")
+         "writev -P 7 -q 0 512 512", "read -P 7 0 1k", "writev -C 0 5 6 7", "readv -q 0 1") + " a.qcow2")
 sequence("aio", QCOW2, commands("aio_write -P 5 0 64k", "aio_flush", "aio_read -P 5 0 64k", "aio_flush", "aio_read -P 6 0 64k", "aio_flush",
          "aio_write 64k 1k 2k", "aio_flush", "aio_read -v 64k 16", "aio_flush", "aio_read 2M 1k", "aio_flush", "aio_read -q 0 1k",
          "aio_write -i 0 1k", "aio_read -i 0 1k", "aio_flush") + " a.qcow2",
