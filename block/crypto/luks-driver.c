@@ -256,4 +256,5 @@ const NodeDriver luks_driver = {
     .preadv = luks_preadv, .pwritev = luks_pwritev, .flush = luks_flush, .truncate = luks_truncate, .length = luks_length,
     .supported_write_flags = REQ_FUA,
     .create_options = luks_create_options, .create = luks_format, .measure = luks_measure, .info = luks_show, .amend = luks_change,
+    .amend_options = luks_amend_options,
 };

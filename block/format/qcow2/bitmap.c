@@ -434,6 +434,11 @@ static int bitmap_list(Node *node, GArray *out)
     return 0;
 }
 
+bool qcow2_bitmaps_any(const Qcow2 *qcow2)
+{
+    return qcow2->bitmaps && qcow2->bitmaps->list->len;
+}
+
 Value *qcow2_bitmaps_info(const Qcow2 *qcow2)
 {
     Value *list;
