@@ -295,7 +295,10 @@ static bool may_follow(const Node *image, const char *what, const char *filename
     bool good;
 
     if (!real) {
-        good = fail(err, error, "image '%s': its %s file '%s': %s", node_who(image), what, path, strerror(error));
+        g_autofree char *lexical = g_canonicalize_filename(path, NULL), *own_lexical = g_canonicalize_filename(own, NULL);
+        good = !is_inside(own_lexical, lexical) && !is_inside(folder, lexical)             /* what is there is not said either */
+               ? refuse_name(image, what, filename, "which lies outside of the image's folder", err)
+               : fail(err, error, "image '%s': its %s file '%s': %s", node_who(image), what, path, strerror(error));
     } else {
         good = is_inside(folder, real) || (own_folder && is_inside(own_folder, real))
                || refuse_name(image, what, filename, "which lies outside of the image's folder", err);

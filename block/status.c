@@ -14,7 +14,7 @@
 
 typedef struct Answer { int flags; uint64_t count, map; Node *file; } Answer;
 
-static Answer ask_driver(Node *node, uint64_t offset, uint64_t bytes)
+static Answer ask_driver(Node *node, bool exact, uint64_t offset, uint64_t bytes)
 {
     Answer answer = { .count = bytes };
 
@@ -22,7 +22,7 @@ static Answer ask_driver(Node *node, uint64_t offset, uint64_t bytes)
         uint64_t unit = node->limits.request_alignment, first = offset - offset % unit, skipped = offset - first;
         uint64_t whole = MIN((skipped + bytes + unit - 1) / unit * unit, node->length > first ? node->length - first : 0);
 
-        answer.flags = node->driver->block_status(node, true, first, MAX(whole, bytes), &answer.count, &answer.map, &answer.file);
+        answer.flags = node->driver->block_status(node, exact, first, MAX(whole, bytes), &answer.count, &answer.map, &answer.file);
         answer.count = answer.count > skipped ? MIN(answer.count - skipped, bytes) : 0;
         answer.map += skipped;
         if (answer.flags >= 0 && answer.count == 0) {
@@ -39,12 +39,14 @@ static Answer ask_driver(Node *node, uint64_t offset, uint64_t bytes)
     return answer;
 }
 
+static int layer_status(Node *node, bool exact, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file);
+
 /* What the file below says about bytes that lie there. */
-static int follow(Answer *answer)
+static int follow(Answer *answer, bool exact)
 {
     Node *file = NULL;
     uint64_t count = 0, map = 0;
-    int inner = node_block_status(answer->file, answer->map, answer->count, &count, &map, &file);
+    int inner = layer_status(answer->file, exact, answer->map, answer->count, &count, &map, &file);
 
     if (inner < 0) {
         return inner;
@@ -71,7 +73,8 @@ static int no_layer(const Node *node, uint64_t offset)
     return node->driver->backing_child && (!backing || offset >= backing->length) ? STATUS_ZERO : 0;
 }
 
-int node_block_status(Node *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file)
+/* exact: DATA and ZERO are wanted, not only ALLOCATED. */
+static int layer_status(Node *node, bool exact, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file)
 {
     uint64_t length = node->length;
 
@@ -89,9 +92,10 @@ int node_block_status(Node *node, uint64_t offset, uint64_t bytes, uint64_t *cou
         return 0;
     }
     node->core->in_flight++;
-    Answer answer = ask_driver(node, offset, MIN(bytes, length - offset));
-    if (answer.flags >= 0 && (answer.flags & STATUS_RECURSE) && answer.file && answer.file != node && (answer.flags & STATUS_OFFSET)) {
-        int failed = follow(&answer);
+    Answer answer = ask_driver(node, exact, offset, MIN(bytes, length - offset));
+    if (answer.flags >= 0 && (answer.flags & STATUS_RECURSE) && answer.file && answer.file != node && (answer.flags & STATUS_OFFSET)
+        && (exact || !(answer.flags & (STATUS_DATA | STATUS_ZERO)))) {
+        int failed = follow(&answer, exact);
         answer.flags = failed < 0 ? failed : answer.flags;
     }
     if (--node->core->in_flight == 0 && __atomic_load_n(&node_drains, __ATOMIC_RELAXED)) {
@@ -112,8 +116,13 @@ int node_block_status(Node *node, uint64_t offset, uint64_t bytes, uint64_t *cou
     return answer.flags | (offset + answer.count == length ? STATUS_EOF : 0);
 }
 
-int node_block_status_above(Node *node, Node *base, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file,
-                            unsigned *depth)
+int node_block_status(Node *node, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file)
+{
+    return layer_status(node, true, offset, bytes, count, map, file);
+}
+
+static int chain_status(Node *node, Node *base, bool exact, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file,
+                        unsigned *depth)
 {
     unsigned layers = 0;
     uint64_t here = 0;
@@ -125,7 +134,7 @@ int node_block_status_above(Node *node, Node *base, uint64_t offset, uint64_t by
     }
     bytes = MIN(bytes, node->length - offset);
     for (Node *at = node; at && at != base; at = node_backing(at), layers++) {
-        flags = node_block_status(at, offset, bytes, &here, map, file);
+        flags = layer_status(at, exact, offset, bytes, &here, map, file);
         if (flags < 0) {
             return flags;
         }
@@ -151,9 +160,15 @@ int node_block_status_above(Node *node, Node *base, uint64_t offset, uint64_t by
     return (flags & ~STATUS_EOF) | (offset + bytes == node->length ? STATUS_EOF : 0);
 }
 
+int node_block_status_above(Node *node, Node *base, uint64_t offset, uint64_t bytes, uint64_t *count, uint64_t *map, Node **file,
+                            unsigned *depth)
+{
+    return chain_status(node, base, true, offset, bytes, count, map, file, depth);
+}
+
 int node_is_allocated_above(Node *top, Node *base, bool include_base, uint64_t offset, uint64_t bytes, uint64_t *count)
 {
-    int flags = node_block_status_above(top, include_base && base ? node_backing(base) : base, offset, bytes, count, NULL, NULL, NULL);
+    int flags = chain_status(top, include_base && base ? node_backing(base) : base, false, offset, bytes, count, NULL, NULL, NULL);
 
     return flags < 0 ? flags : (flags & STATUS_ALLOCATED) != 0;
 }
