@@ -14,6 +14,7 @@ const NodeDriver *const node_drivers[] = {
     &null_co_driver,
     &null_aio_driver,
     &raw_driver,
+    &luks_driver,
     &copy_on_read_driver,
     &throttle_driver,
     NULL
