@@ -711,6 +711,8 @@ static void a_disc_is_read(Rig *rig)
     check_sense(RUN(2048, 0, 0xbe, 0, 0, 0, 2, 0, 0, 0, 1, 0x10, 0, 0), SENSE_BAD_LBA);
     check_eq(RUN(2048, 0, 0xbe, 0, 0, 0, 0, 0, 255, 255, 255, 0xf8, 0, 0)->outcome, SCSI_OVERRUN);
     check_sense(RUN(0, 2048, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), SENSE_BAD_COMMAND);
+    check_good(RUN(0, 0, 0x2f, 0, 0, 0, 0, 0, 0, 2, 0, 0), 0);
+    check_good(RUN(0, 0, 0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
     end();
 }
 
