@@ -97,6 +97,25 @@ bool machine_remove_device(Machine *machine, const char *id, GError **err)
     return true;
 }
 
+/* What other machines have and this one does not, with what does its work. */
+static const char *instead_of(const char *driver)
+{
+    static const char passthrough[] = "handing a host's SCSI device to the guest is not supported; scsi-hd with a -drive file=/dev/... reads and writes it";
+    static const char adapter[] = "this SCSI adapter is not supported; use virtio-scsi-pci";
+    static const struct { const char *name, *instead; } elsewhere[] = {
+        { "scsi-block", passthrough }, { "scsi-generic", passthrough }, { "lsi", adapter }, { "lsi53c895a", adapter }, { "lsi53c810", adapter },
+        { "am53c974", adapter }, { "dc390", adapter }, { "megasas", adapter }, { "megasas-gen2", adapter }, { "mptsas1068", adapter },
+        { "pvscsi", adapter }, { "vhost-scsi-pci", adapter }, { "vhost-user-scsi-pci", adapter },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(elsewhere); i++) {
+        if (strcmp(driver, elsewhere[i].name) == 0) {
+            return elsewhere[i].instead;
+        }
+    }
+    return NULL;
+}
+
 Device *machine_add_device(Machine *machine, const Value *description, GError **err)
 {
     const char *driver = value_get_string(description, "driver", NULL);
@@ -112,6 +131,10 @@ Device *machine_add_device(Machine *machine, const Value *description, GError **
         return NULL;
     }
     const DeviceModel *model = device_model_find(driver);
+    if (!model && instead_of(driver)) {
+        fail(err, ENOTSUP, "device '%s': %s", driver, instead_of(driver));
+        return NULL;
+    }
     if (!model || model->board_only) {
         fail(err, ENOENT, "'%s' is not a device model that can be added; '-device help' lists them", driver);
         return NULL;
