@@ -77,6 +77,7 @@ struct NodeDriver {
     const Field *create_options;           /* -o keys beside size; their help is -o help */
     const char *create_order;              /* keys as "Formatting ..." prints them, "size" among them, those with * always; NULL: size first */
     bool (*create)(Node *file, uint64_t size, const Value *options, const NodeOpen *how, GError **err);  /* co; a format, into file */
+    bool create_opens;                     /* .create opens the image and writes through it: whoever calls claims no rights of writing */
     bool (*create_file)(const char *filename, uint64_t size, const Value *options, GError **err);        /* co; a protocol */
     bool (*measure)(const Value *options, Node *source, uint64_t size, ImageMeasure *measure, GError **err);   /* co */
     void (*info)(Node *node, ImageInfo *info);                                                   /* co; fills what it knows */

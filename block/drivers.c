@@ -15,6 +15,7 @@ const NodeDriver *const node_drivers[] = {
     &null_aio_driver,
     &raw_driver,
     &luks_driver,
+    &qcow2_driver,
     &copy_on_read_driver,
     &throttle_driver,
     NULL

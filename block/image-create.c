@@ -64,7 +64,8 @@ bool image_format(Node *file, const char *format, uint64_t size, const Value *op
     if (size > INT64_MAX) {
         return fail(err, EFBIG, "%" PRIu64 " bytes are more than a disk can have", size);
     }
-    NodeUser *user = node_attach(file, "the maker of the image", PERM_CONSISTENT_READ | PERM_WRITE | PERM_RESIZE, PERM_CONSISTENT_READ, err);
+    NodePerms writing = driver->create_opens ? 0 : PERM_WRITE | PERM_RESIZE;
+    NodeUser *user = node_attach(file, "the maker of the image", PERM_CONSISTENT_READ | writing, driver->create_opens ? PERM_ALL : PERM_CONSISTENT_READ, err);
     if (!user) {
         return false;
     }

@@ -226,10 +226,11 @@ static uint64_t same_way(const Qcow2 *qcow2, const Qcow2Table *table, uint32_t i
     return count;
 }
 
-static int64_t place_for(Qcow2 *qcow2, uint64_t guest, uint64_t count, bool *fresh)
+/* For up to *count clusters. */
+static int64_t place_for(Qcow2 *qcow2, uint64_t guest, uint64_t *count, bool *fresh)
 {
     *fresh = false;
-    return qcow2->external ? (int64_t)(guest & ~(qcow2->cluster_size - 1)) : qcow2_alloc(qcow2, count << qcow2->cluster_bits, fresh);
+    return qcow2->external ? (int64_t)(guest & ~(qcow2->cluster_size - 1)) : qcow2_alloc_run(qcow2, count, fresh);
 }
 
 static void map_run(Qcow2 *qcow2, const Run *run, Qcow2Table *table, uint32_t index)
@@ -278,9 +279,9 @@ static int plan(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, Run *run)
     *run = (Run){ .guest = guest, .zero_under = first.zero_under, .fill = first.way == WAY_FILL };
     run->whole = qcow2->subclusters == 1 || (!run->fill && first.has_data);
     run->count = same_way(qcow2, table, index, guest, qcow2_clusters(qcow2, in_cluster + bytes), first);
-    run->bytes = MIN(bytes, (run->count << qcow2->cluster_bits) - in_cluster);
     host = first.way == WAY_IN_PLACE ? -EAGAIN : run->fill ? (int64_t)(qcow2_l2_entry(qcow2, table, index) & Q2_L2_OFFSET)
-                                                           : place_for(qcow2, guest, run->count, &run->fresh);
+                                                           : place_for(qcow2, guest, &run->count, &run->fresh);
+    run->bytes = MIN(bytes, (run->count << qcow2->cluster_bits) - in_cluster);
     if (host >= 0) {
         run->host = host;
         run->at_once = run->fresh && run->zero_under && !qcow2->crypt_method;

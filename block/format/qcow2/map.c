@@ -516,12 +516,12 @@ int qcow2_zero_clusters(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, bool may_u
 
 /* ---- preallocation ---- */
 
-/* New clusters that are not fresh are zeroed; with subclusters and a backing file the place is there, and the data still comes from below. */
-static int preallocate_run(Qcow2 *qcow2, Qcow2Table *table, uint32_t index, uint64_t guest, uint64_t count)
+/* Of up to *wanted clusters. Those that are not fresh are zeroed; subclusters have their place, and their data still comes from below. */
+static int preallocate_run(Qcow2 *qcow2, Qcow2Table *table, uint32_t index, uint64_t guest, uint64_t *wanted)
 {
-    uint64_t bitmap = qcow2->subclusters > 1 && !qcow2->node.backing_name ? 0xffffffffULL : 0;
     bool fresh = true;
-    int64_t host = qcow2->external ? (int64_t)guest : qcow2_alloc(qcow2, count << qcow2->cluster_bits, &fresh);
+    int64_t host = qcow2->external ? (int64_t)guest : qcow2_alloc_run(qcow2, wanted, &fresh);
+    uint64_t count = *wanted;
     int ret = host < 0 ? (int)host : 0;
 
     if (ret == 0 && !fresh) {
@@ -529,7 +529,7 @@ static int preallocate_run(Qcow2 *qcow2, Qcow2Table *table, uint32_t index, uint
         qcow2_order_after_write(qcow2);
     }
     for (uint64_t i = 0; ret == 0 && i < count; i++) {
-        qcow2_l2_set(qcow2, table, index + i, (host + (i << qcow2->cluster_bits)) | Q2_COPIED, bitmap);
+        qcow2_l2_set(qcow2, table, index + i, (host + (i << qcow2->cluster_bits)) | Q2_COPIED, 0);
     }
     return ret;
 }
@@ -552,8 +552,11 @@ static int preallocate_slice(Qcow2 *qcow2, uint64_t guest, uint64_t end)
                 break;
             }
         }
-        ret = run ? preallocate_run(qcow2, table, index + i, guest + (i << qcow2->cluster_bits), run) : 0;
-        run += run == 0;
+        if (run) {
+            ret = preallocate_run(qcow2, table, index + i, guest + (i << qcow2->cluster_bits), &run);
+        } else {
+            run = 1;                       /* one that has its place */
+        }
     }
     qcow2_cache_put(&qcow2->l2_cache, table);
     return ret;

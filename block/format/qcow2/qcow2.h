@@ -158,6 +158,8 @@ int qcow2_refcount_get(Qcow2 *qcow2, uint64_t cluster, uint64_t *refcount);     
 int qcow2_refcount_add(Qcow2 *qcow2, uint64_t offset, uint64_t bytes, int64_t delta, Qcow2Free why);
 /* Contiguous clusters for bytes, refcount 1; the offset or -errno. fresh (may be NULL): they are known to read as zeroes. */
 int64_t qcow2_alloc(Qcow2 *qcow2, uint64_t bytes, bool *fresh);
+/* The same of up to *count clusters, fewer where that leaves no hole; *count: how many. */
+int64_t qcow2_alloc_run(Qcow2 *qcow2, uint64_t *count, bool *fresh);
 /* At offset (a cluster's begin), as many of count clusters as are free there: their number or -errno. */
 int64_t qcow2_alloc_at(Qcow2 *qcow2, uint64_t offset, uint64_t count, bool *fresh);
 /* What was freed and is safe to use again is handed to the refcounts. */
@@ -420,6 +422,7 @@ int qcow2_decompress(unsigned type, const void *in, size_t in_bytes, void *out, 
 int qcow2_truncate(Node *node, uint64_t size, bool exact, Preallocation preallocation, RequestFlags flags, GError **err);
 bool qcow2_create(Node *file, uint64_t size, const Value *options, const NodeOpen *how, GError **err);
 extern const Field qcow2_create_options[];
+extern const char qcow2_create_order[];
 typedef struct Qcow2Create {               /* -o keys, read and held against each other; create, amend and measure */
     char *backing_file, *backing_format, *data_file, *compat, *encrypt_format;
     uint64_t cluster_size, refcount_bits, extent_size_hint;

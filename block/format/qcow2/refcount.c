@@ -143,45 +143,113 @@ static uint64_t reftable_on_disk(const Qcow2 *qcow2)
     return (uint64_t)qcow2->reftable_clusters << (qcow2->cluster_bits - 3);
 }
 
-/* The block that counts a cluster, pinned, made where there is none: in the first cluster that it describes, which is free, since without
- * a block all of them are. */
-static int block_get_writable(Qcow2 *qcow2, uint64_t cluster, Qcow2Table **out)
+static uint64_t reftable_limit(const Qcow2 *qcow2)
 {
-    uint64_t index = cluster >> qcow2->refblock_bits, own;
-    int64_t offset = block_offset(qcow2, cluster);
-    int ret;
+    return qcow2->reftable_growing ? qcow2->reftable_entries : reftable_on_disk(qcow2);
+}
 
-    if (offset < 0) {
-        return offset;
-    }
-    if (offset > 0) {
-        return qcow2_cache_get(&qcow2->refblock_cache, offset, out);
-    }
-    if (index >= (qcow2->reftable_growing ? qcow2->reftable_entries : reftable_on_disk(qcow2))) {
-        ret = qcow2->reftable_growing ? -EFBIG : qcow2_reftable_grow(qcow2, cluster);
-        return ret < 0 ? ret : -EAGAIN;    /* it may have used the very clusters: the caller looks again */
-    }
-    own = index << qcow2->refblock_bits << qcow2->cluster_bits;
-    ret = qcow2_overlap_check(qcow2, 0, own, qcow2->cluster_size);
+/* A new block for the table's entry `index`, in a free cluster, which it counts itself or whose block is there. */
+static int block_make(Qcow2 *qcow2, uint64_t index, uint64_t cluster)
+{
+    uint64_t mask = (1ULL << qcow2->refblock_bits) - 1, offset = cluster << qcow2->cluster_bits;
+    Qcow2Table *block, *own = NULL;
+    int ret = qcow2_overlap_check(qcow2, 0, offset, qcow2->cluster_size);
+
     if (ret == 0) {
-        ret = reach(qcow2, own + qcow2->cluster_size);
+        ret = reach(qcow2, offset + qcow2->cluster_size);
     }
     if (ret == 0) {
-        ret = qcow2_regions_add(qcow2, Q2_OL_REFBLOCK, own);
+        ret = qcow2_regions_add(qcow2, Q2_OL_REFBLOCK, offset);
     }
     if (ret == 0) {
-        ret = qcow2_cache_new(&qcow2->refblock_cache, own, out);
+        ret = qcow2_cache_new(&qcow2->refblock_cache, offset, &block);
     }
     if (ret < 0) {
         return ret;
     }
-    TRACE(&refcount_trace[TRACE_REFBLOCK], "index %" PRIu64 " at 0x%" PRIx64, index, own);
-    qcow2_refcount_store((*out)->data, qcow2->refcount_order, 0, 1);
-    reftable_set(qcow2, index, own);
-    if (qcow2->zero_from < own + qcow2->cluster_size) {
-        qcow2->zero_from = own + qcow2->cluster_size;
+    TRACE(&refcount_trace[TRACE_REFBLOCK], "index %" PRIu64 " at 0x%" PRIx64, index, offset);
+    reftable_set(qcow2, index, offset);
+    qcow2_cache_put(&qcow2->refblock_cache, block);
+    ret = qcow2_cache_get(&qcow2->refblock_cache, qcow2->reftable[cluster >> qcow2->refblock_bits] & Q2_REFTABLE_OFFSET, &own);
+    if (ret == 0) {
+        qcow2_refcount_store(own->data, qcow2->refcount_order, cluster & mask, 1);
+        qcow2_cache_dirty(&qcow2->refblock_cache, own, (cluster & mask) << qcow2->refcount_order >> 3,
+                          MAX(1u << qcow2->refcount_order >> 3, 1u));
     }
-    return 0;
+    qcow2_cache_put(&qcow2->refblock_cache, own);
+    if (qcow2->zero_from < offset + qcow2->cluster_size) {
+        qcow2->zero_from = offset + qcow2->cluster_size;
+    }
+    return ret;
+}
+
+/* How many blocks are missing for clusters [first, first + count). */
+static int64_t missing_blocks(Qcow2 *qcow2, uint64_t first, uint64_t count)
+{
+    int64_t missing = 0;
+
+    for (uint64_t index = first >> qcow2->refblock_bits; index <= (first + count - 1) >> qcow2->refblock_bits; index++) {
+        int64_t offset = block_offset(qcow2, index << qcow2->refblock_bits);
+
+        if (offset < 0) {
+            return offset;
+        }
+        missing += offset == 0;
+    }
+    return missing;
+}
+
+/* Those, in the first of these clusters, which are free: since they follow each other, each is counted by a block that is there or was made
+ * before it, or by itself. -EAGAIN: the table had to grow, which used clusters, maybe these. */
+static int make_missing(Qcow2 *qcow2, uint64_t first, uint64_t count)
+{
+    uint64_t last = (first + count - 1) >> qcow2->refblock_bits, place = first;
+    int ret = 0;
+
+    if (last >= reftable_limit(qcow2)) {
+        ret = qcow2->reftable_growing ? -EFBIG : qcow2_reftable_grow(qcow2, first + count - 1);
+        return ret < 0 ? ret : -EAGAIN;
+    }
+    for (uint64_t index = first >> qcow2->refblock_bits; index <= last && ret == 0; index++) {
+        if (!(qcow2->reftable[index] & Q2_REFTABLE_OFFSET)) {
+            ret = block_make(qcow2, index, place++);
+        }
+    }
+    return ret;
+}
+
+/* The block that counts a cluster, pinned. One that is missing is made at the end of the file: who counts up clusters that have no block
+ * (a repair) may be about to count those beside them. */
+static int block_get_writable(Qcow2 *qcow2, uint64_t cluster, Qcow2Table **out)
+{
+    int64_t offset = block_offset(qcow2, cluster);
+
+    if (offset == 0) {
+        uint64_t hint = qcow2->free_hint, index = cluster >> qcow2->refblock_bits;
+        int64_t place;
+        int ret;
+
+        qcow2->free_hint = MAX(qcow2_clusters(qcow2, qcow2->file_end), cluster + 1);
+        place = qcow2_alloc(qcow2, qcow2->cluster_size, NULL);
+        qcow2->free_hint = MIN(hint, qcow2->free_hint);
+        if (place < 0) {
+            return place;
+        }
+        if (index >= reftable_limit(qcow2)) {
+            ret = qcow2_reftable_grow(qcow2, cluster);
+            if (ret < 0) {
+                return ret;
+            }
+        }
+        offset = block_offset(qcow2, cluster);                         /* that very allocation may have needed it */
+        if (offset == 0) {
+            ret = block_make(qcow2, index, (uint64_t)place >> qcow2->cluster_bits);
+            offset = ret < 0 ? ret : place;
+        } else {
+            qcow2_free(qcow2, place, qcow2->cluster_size, Q2_FREE_NEVER);
+        }
+    }
+    return offset < 0 ? (int)offset : qcow2_cache_get(&qcow2->refblock_cache, offset, out);
 }
 
 /* ---- changing ---- */
@@ -499,49 +567,43 @@ static int take(Qcow2 *qcow2, uint64_t cluster, uint64_t count, bool *fresh)
     return 0;
 }
 
-/* Without a block for the first cluster found, its block goes there: then look again. */
-static int block_for(Qcow2 *qcow2, uint64_t cluster, uint64_t count)
-{
-    for (uint64_t at = cluster; at < cluster + count;) {
-        int64_t offset = block_offset(qcow2, at);
-        Qcow2Table *block;
-        int ret;
-
-        if (offset < 0) {
-            return offset;
-        }
-        if (offset == 0) {
-            ret = block_get_writable(qcow2, at, &block);
-            if (ret == 0) {
-                qcow2_cache_put(&qcow2->refblock_cache, block);
-            }
-            return ret < 0 ? ret : -EAGAIN;
-        }
-        at = ((at >> qcow2->refblock_bits) + 1) << qcow2->refblock_bits;
-    }
-    return 0;
-}
-
-static int64_t alloc_from(Qcow2 *qcow2, int64_t (*find)(Qcow2 *, uint64_t), uint64_t count, bool *fresh)
+/* count clusters in a row. Blocks that are missing for them come first, in the same row. */
+static int64_t alloc_row(Qcow2 *qcow2, uint64_t count, bool *fresh)
 {
     for (;;) {
-        int64_t cluster = find(qcow2, count);
+        uint64_t room, blocks = 0;
+        int64_t first, missing;
         int ret;
 
-        if (cluster < 0) {
-            return cluster;
-        }
-        if (((uint64_t)cluster + count) > MAX_FILE_OFFSET >> qcow2->cluster_bits) {
+        do {
+            room = count + blocks;
+            first = find_run(qcow2, room);
+            missing = first < 0 ? first : missing_blocks(qcow2, first, room);
+            if (missing < 0) {
+                return missing;
+            }
+            blocks = missing;
+        } while (count + blocks > room);
+        if ((uint64_t)first + room > MAX_FILE_OFFSET >> qcow2->cluster_bits) {
             return -EFBIG;
         }
-        ret = block_for(qcow2, cluster, count);
+        ret = make_missing(qcow2, first, room);
         if (ret == 0) {
-            ret = take(qcow2, cluster, count, fresh);
+            ret = take(qcow2, first + missing, count, fresh);
         }
         if (ret != -EAGAIN) {
-            return ret < 0 ? ret : (int64_t)((uint64_t)cluster << qcow2->cluster_bits);
+            return ret < 0 ? ret : (int64_t)((uint64_t)(first + missing) << qcow2->cluster_bits);
         }
     }
+}
+
+/* What was freed comes back: at once where it may, by a sync where too much of it waits. */
+static int gather_freed(Qcow2 *qcow2)
+{
+    if (qcow2->freed->len > MAX_FREED || (qcow2->freed->len && qcow2->freed_bytes > MAX_FREED_BYTES)) {
+        return qcow2_sync_locked(qcow2);
+    }
+    return qcow2->freed_stable->len || qcow2->freed_grace->len ? qcow2_release_freed(qcow2) : 0;
 }
 
 int64_t qcow2_alloc(Qcow2 *qcow2, uint64_t bytes, bool *fresh)
@@ -552,17 +614,52 @@ int64_t qcow2_alloc(Qcow2 *qcow2, uint64_t bytes, bool *fresh)
     if (count == 0 || count > INT32_MAX) {
         return -EINVAL;
     }
-    if (qcow2->freed->len > MAX_FREED || (qcow2->freed->len && qcow2->freed_bytes > MAX_FREED_BYTES)) {
-        qcow2_sync_locked(qcow2);
-    } else if (qcow2->freed_stable->len || qcow2->freed_grace->len) {
-        qcow2_release_freed(qcow2);
-    }
-    offset = alloc_from(qcow2, find_run, count, fresh);
+    gather_freed(qcow2);                   /* when it fails, the space stays in use */
+    offset = alloc_row(qcow2, count, fresh);
     if (offset == -ENOSPC && qcow2->freed_bytes) {
         /* The file cannot grow, but space waits for its references to be gone on disk. */
         int ret = qcow2_sync_locked(qcow2);
 
-        offset = ret < 0 ? ret : alloc_from(qcow2, find_run, count, fresh);
+        offset = ret < 0 ? ret : alloc_row(qcow2, count, fresh);
+    }
+    return offset;
+}
+
+static int64_t alloc_some(Qcow2 *qcow2, uint64_t *count, bool *fresh)
+{
+    for (;;) {
+        int64_t first = find_run(qcow2, MIN(*count, WORTH_A_RUN)), run = first < 0 ? first : count_free(qcow2, first, *count);
+        int64_t missing = run > 0 ? missing_blocks(qcow2, first, run) : run;
+        int ret;
+
+        if (missing < 0) {
+            return missing;
+        }
+        if (missing >= run) {
+            *count = 1;
+            return alloc_row(qcow2, 1, fresh);
+        }
+        ret = missing ? make_missing(qcow2, first, run) : 0;
+        if (ret == 0) {
+            ret = take(qcow2, first + missing, run - missing, fresh);
+        }
+        if (ret != -EAGAIN) {
+            *count = run - missing;
+            qcow2->run_hint = ret == 0 && *count > 1 ? (uint64_t)(first + run) : qcow2->run_hint;
+            return ret < 0 ? ret : (int64_t)((uint64_t)(first + missing) << qcow2->cluster_bits);
+        }
+    }
+}
+
+int64_t qcow2_alloc_run(Qcow2 *qcow2, uint64_t *count, bool *fresh)
+{
+    int64_t offset;
+
+    gather_freed(qcow2);
+    offset = alloc_some(qcow2, count, fresh);
+    if (offset == -ENOSPC) {
+        *count = 1;
+        offset = qcow2_alloc(qcow2, qcow2->cluster_size, fresh);
     }
     return offset;
 }
@@ -570,17 +667,17 @@ int64_t qcow2_alloc(Qcow2 *qcow2, uint64_t bytes, bool *fresh)
 int64_t qcow2_alloc_at(Qcow2 *qcow2, uint64_t offset, uint64_t count, bool *fresh)
 {
     uint64_t cluster = offset >> qcow2->cluster_bits;
-    int64_t run = count_free(qcow2, cluster, count);
+    int64_t run = count_free(qcow2, cluster, count), missing = run > 0 ? missing_blocks(qcow2, cluster, run) : run;
     int ret;
 
-    if (run <= 0) {
-        return run;
+    if (run <= 0 || missing < 0) {
+        return run <= 0 ? run : missing;
     }
-    ret = block_for(qcow2, cluster, run);
-    if (ret == 0) {
-        ret = take(qcow2, cluster, run, fresh);
+    if (missing) {
+        return 0;                          /* a block would have to lie there */
     }
-    return ret == -EAGAIN ? 0 : ret < 0 ? ret : run;
+    ret = take(qcow2, cluster, run, fresh);
+    return ret < 0 ? ret : run;
 }
 
 /* ---- a larger table ---- */
