@@ -294,12 +294,15 @@ static bool take_file(Plan *plan, GError **err)
     return true;
 }
 
-/* aio= goes where the bytes are. */
+/* aio= goes where the bytes are; what has no such choice is served by its own means. */
 static void pass_aio(Plan *plan)
 {
     g_autofree char *aio = take_text(plan->more, "aio");
+    g_autoptr(Value) parsed = plan->filename ? node_parse_filename(plan->filename, NULL) : NULL;
+    const Value *file = parsed ? parsed : value_get(plan->more, "file");
+    const NodeDriver *driver = node_driver_find(value_get_string(file, "driver", NULL));
 
-    if (!aio) {
+    if (!aio || !driver || !driver->options || !field_find(driver->options, "aio")) {
         return;
     }
     if (value_kind(value_get(plan->more, "file")) != VALUE_OBJECT) {
@@ -398,8 +401,8 @@ static bool open_image(Node **top, const Plan *plan, GError **err)
     if (plan->format) {
         value_set(options, "driver", value_new_string(plan->format));
     }
-    if (!plan->format && value_get(options, "file")) {
-        return fail(err, EINVAL, "format= is missing: 'file.driver' has no suffix that would tell");
+    if (!plan->format && value_kind(value_get(options, "file")) == VALUE_OBJECT) {
+        return node_open_protocol(top, value_get(options, "file"), options, &plan->how, err);
     }
     return node_open(top, options, &plan->how, err);
 }

@@ -88,6 +88,9 @@ bool node_open_under(Node **out, const Value *options, const NodeOpen *how, cons
 bool node_open_file_under(Node **out, const char *filename, const char *format, const Value *more_options, const NodeOpen *how,
                           const Node *opener, GError **err);
 
+/* co. The format above a protocol node's options, by suffix or probing. */
+bool node_open_protocol(Node **out, const Value *file, const Value *more, const NodeOpen *how, GError **err);
+
 /* ---- node-life.c ---- */
 
 GPtrArray *node_component(Node *node);                 /* every node that is reached from it by edges, parents first */

@@ -10,6 +10,7 @@
  * Tests    tests/block/gate.c, tests/block/graph.c
  */
 #include "block/node-core.h"
+#include "block/blk.h"
 #include "base/error.h"
 #include "base/event.h"
 #include "base/lock.h"
@@ -409,8 +410,23 @@ int node_write_backing_name(Node *node, const char *file, const char *format, GE
 
 /* ---- corrupt images ---- */
 
+/* The drive above a node, if there is one. */
+static const char *drive_above(const char *node_name_)
+{
+    Node *node = node_find(node_name_);
+    g_autoptr(GPtrArray) nodes = node ? node_component(node) : NULL;
+
+    for (Blk *blk = blk_next(NULL); node && blk; blk = blk_next(blk)) {
+        if (*blk_id(blk) && blk_node(blk) && g_ptr_array_find(nodes, blk_node(blk), NULL)) {
+            return blk_id(blk);
+        }
+    }
+    return "";
+}
+
 static void emit_corrupt(void *data)
 {
+    value_set(data, "device", value_new_string(drive_above(value_get_string(data, "node-name", ""))));
     event_emit("BLOCK_IMAGE_CORRUPTED", data);
 }
 

@@ -638,18 +638,13 @@ static bool probe_format(char **format, const char *filename, const Value *file,
     return good;
 }
 
-bool node_open_file_under(Node **out, const char *filename, const char *format, const Value *more, const NodeOpen *how,
-                          const Node *opener, GError **err)
+/* filename: as a person knows it, for its suffix and for sentences. */
+static bool open_over(Node **out, const Value *file, const char *filename, const char *format, const Value *more, const NodeOpen *how,
+                      const Node *opener, GError **err)
 {
-    static const NodeOpen plain = { .writable = true, .discard = true };
-    g_autoptr(Value) file = file_options(filename, more, err);
+    const NodeDriver *protocol = node_driver_find(value_get_string(file, "driver", NULL));
     g_autofree char *chosen = g_strdup(format);
 
-    how = how ? how : &plain;
-    if (!file) {
-        return false;
-    }
-    const NodeDriver *protocol = node_driver_find(value_get_string(file, "driver", NULL));
     if (!protocol) {
         return fail(err, ENOTSUP, "'%s': driver=%s is not supported", filename, value_get_string(file, "driver", "?"));
     }
@@ -664,6 +659,23 @@ bool node_open_file_under(Node **out, const char *filename, const char *format, 
     }
     g_autoptr(Value) options = format_options(chosen, file, more);
     return node_open_under(out, options, how, opener, err);
+}
+
+static const NodeOpen plain_how = { .writable = true, .discard = true };
+
+bool node_open_file_under(Node **out, const char *filename, const char *format, const Value *more, const NodeOpen *how,
+                          const Node *opener, GError **err)
+{
+    g_autoptr(Value) file = file_options(filename, more, err);
+
+    return file && open_over(out, file, filename, format, more, how ? how : &plain_how, opener, err);
+}
+
+bool node_open_protocol(Node **out, const Value *file, const Value *more, const NodeOpen *how, GError **err)
+{
+    const char *filename = value_get_string(file, "filename", NULL);
+
+    return open_over(out, file, filename ? filename : value_get_string(file, "driver", "?"), NULL, more, how, NULL, err);
 }
 
 bool node_open_file(Node **out, const char *filename, const char *format, const Value *more_options, const NodeOpen *how, GError **err)

@@ -92,6 +92,24 @@ static void a_raw_file(void)
     close_drive(blk);
 }
 
+static void spelled_out(void)
+{
+    g_autofree char *path = make_file("spelled.img", "x", 1, 65536);
+    Blk *blk = open_drive("{'file':{'driver':'file','filename':'@'},'id':'a','aio':'threads'}", path);
+
+    g_assert_cmpstr(node_driver_name(blk_node(blk)), ==, "raw");
+    close_drive(blk);
+    blk = open_drive("{'driver':'null-co','size':'1M','id':'a','aio':'threads'}", path);
+    g_assert_cmpuint(blk_length(blk), ==, 1 << 20);
+    close_drive(blk);
+    blk = open_drive("{'file':'null-co://','id':'a','cache':'none'}", path);
+    g_assert_cmpuint(blk_length(blk), ==, 1 << 30);
+    close_drive(blk);
+    blk = open_drive("{'file':'json:{\"driver\":\"raw\",\"size\":512,\"file\":{\"driver\":\"file\",\"filename\":\"@\"}}','id':'a'}", path);
+    g_assert_cmpuint(blk_length(blk), ==, 512);
+    close_drive(blk);
+}
+
 static void ends(void)
 {
     g_autofree char *path = make_file("huge.img", "x", 1, UINT64_C(1) << 42);
@@ -248,6 +266,7 @@ int main(int argc, char **argv)
     folder = g_dir_make_tmp("roost-drive-XXXXXX", NULL);
     g_setenv("TMPDIR", folder, TRUE);
     g_test_add_func("/drive/a raw file", a_raw_file);
+    g_test_add_func("/drive/spelled out", spelled_out);
     g_test_add_func("/drive/ends", ends);
     g_test_add_func("/drive/names", names);
     g_test_add_func("/drive/refusals", refusals);
