@@ -17,6 +17,8 @@
 #include <limits.h>
 #include <unistd.h>
 
+#define INLINE_BYTES  (128 << 10)          /* copying more than that would keep the loop from others; two processors copy faster */
+#define INLINE_BUDGET 64
 #define RETRIES_MOST 1000                  /* of EAGAIN, a millisecond apart */
 
 const char *const aio_names[] = { "threads", "native", "io_uring", NULL };
@@ -84,6 +86,32 @@ static bool try_again(ssize_t result, unsigned *tries)
     return true;
 }
 
+static bool is_unsupported(ssize_t result)
+{
+    return result == -EOPNOTSUPP || result == -EINVAL || result == -ENOSYS;
+}
+
+/* What the page cache can do without waiting (RWF_NOWAIT) is done at once, whatever the engine: no system call is cheaper than one.
+ * Many in a row let the loop turn now and then. True: done. */
+static bool transfer_inline(AioEngine *engine, AioOp *op)
+{
+    bool *refused = op->what == AIO_READ ? &op->file->no_nowait_read : &op->file->no_nowait_write;
+
+    if (*refused || op->fua || op->file->alignment || aio_bytes(op) > INLINE_BYTES) {
+        return false;
+    }
+    if (++engine->inline_count >= INLINE_BUDGET) {
+        engine->inline_count = 0;
+        co_yield_turn();
+    }
+    op->result = aio_do(op, RWF_NOWAIT);
+    if (is_unsupported(op->result)) {
+        *refused = true;
+        return false;
+    }
+    return op->result != -EAGAIN;
+}
+
 /* How far a transfer brought us: 0: no further. A direct one counts whole blocks, since the next one must begin at one. */
 static size_t progress(const AioOp *op)
 {
@@ -114,7 +142,9 @@ static int move(AioEngine *engine, AioFile *file, AioWhat what, uint64_t offset,
 
         op.count = (unsigned)iov_plain((Iov){ window.iov, count, window.skip, window.bytes }, pieces);
         op.coroutine = coroutine_self();
-        engine->transfer(engine, &op);
+        if (!transfer_inline(engine, &op)) {
+            engine->transfer(engine, &op);
+        }
         if (op.result < 0) {
             if (try_again(op.result, &tries)) {
                 continue;

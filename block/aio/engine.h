@@ -53,6 +53,7 @@ struct AioOp {                             /* on the stack of the coroutine that
 struct AioEngine {
     IoLoop *loop;
     void (*transfer)(AioEngine *engine, AioOp *op);        /* co: yields until op->result is there */
+    unsigned inline_count;                 /* requests that took no wait, since the loop turned last because of them */
 };
 /* Each finds or makes the one of this loop. */
 AioEngine *aio_threads(IoLoop *loop, GError **err);

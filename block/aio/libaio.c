@@ -189,7 +189,7 @@ static AioEngine *engine_new(IoLoop *loop, GError **err)
              result == -EAGAIN ? "; the sysctl fs.aio-max-nr limits all queues together" : "");
         return NULL;
     }
-    this->engine = (AioEngine){ loop, transfer };
+    this->engine = (AioEngine){ .loop = loop, .transfer = transfer };
     this->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     this->watch = this->event_fd >= 0 ? io_watch(loop, this->event_fd, EPOLLIN | EPOLLET, signalled, this) : NULL;
     if (!this->watch) {

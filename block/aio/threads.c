@@ -2,15 +2,13 @@
 /*
  * threads.c - the engine that works everywhere: blocking calls on a pool of threads
  *
- * Three ways for a request, the cheapest that is possible:
+ * What the page cache has already never comes here (engine.c). For the rest there are two ways:
  *
- *   inline   a read or write through the page cache with RWF_NOWAIT: what is there already is copied without any thread
  *   serial   a write through the page cache: the kernel lets one writer at a time into a file, so one thread carries out all
  *            that a file has gathered, without a fight for the file's lock
  *   pool     all else blocks: a thread each, up to THREADS_MOST
  *
- * What a turn of the loop gathers is handed over with one lock and one wake; each thread that takes something wakes the next
- * one while more is waiting. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only when it
+ * What a turn of the loop gathers is handed over with one lock. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only when it
  * sleeps.
  *
  * Threads  requests: the loop's own; `mutex` guards the pool and the files' lists of writes; `done` is a list without lock
@@ -26,8 +24,6 @@
 #define THREADS_MOST  64
 #define IDLE_SECONDS  10
 #define BATCH         4                    /* handed over at once: the disk should begin while we still gather */
-#define INLINE_BYTES  (128 << 10)          /* copying more than that would keep the loop from others; two processors copy faster */
-#define INLINE_BUDGET 64                   /* requests served inline in one turn before the loop turns */
 
 typedef struct Threads {
     AioEngine engine;
@@ -35,7 +31,6 @@ typedef struct Threads {
     AioOp *gathered, **last_gathered;      /* of this turn */
     unsigned gathered_count;
     AioOp *done;                           /* atomic stack */
-    unsigned inline_left;
 } Threads;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -132,17 +127,6 @@ static void serve(AioOp *op)
     pthread_mutex_lock(&mutex);
 }
 
-static void start_thread(void);
-
-/* Mutex held; true: somebody idle is to be woken, best without the mutex, which he needs. */
-static bool more_hands(void)
-{
-    if (waiting && !idle && threads < THREADS_MOST) {
-        start_thread();
-    }
-    return waiting && idle;
-}
-
 static void *pool_thread(void *opaque G_GNUC_UNUSED)
 {
     struct timespec until;
@@ -153,11 +137,6 @@ static void *pool_thread(void *opaque G_GNUC_UNUSED)
     pthread_mutex_lock(&mutex);
     while ((op = pop()) || result != ETIMEDOUT) {
         if (op) {
-            if (more_hands()) {
-                pthread_mutex_unlock(&mutex);
-                pthread_cond_signal(&wake);
-                pthread_mutex_lock(&mutex);
-            }
             serve(op);
             result = 0;
             continue;
@@ -213,10 +192,23 @@ static void hand_over(AioOp *op)
     }
 }
 
+/* Mutex held; how many idle ones are to be woken, once it is free. All wakes come from here: a thread of the pool that woke the next
+ * one would drive it away to another processor, while this loop keeps one and lets the pool have the rest. */
+static unsigned call_hands(void)
+{
+    unsigned called = MIN(waiting, idle);
+
+    for (unsigned missing = waiting - called; missing > 0 && threads < THREADS_MOST; missing--) {
+        start_thread();
+    }
+    return called;
+}
+
 /* A host that starts not even one thread gets its work done on the loop's. */
 static void submit(Threads *this)
 {
     AioOp *op, *next;
+    unsigned called;
 
     if (!this->gathered) {
         return;
@@ -228,22 +220,19 @@ static void submit(Threads *this)
     }
     this->gathered = NULL;
     this->gathered_count = 0;
-    bool wanted = more_hands();
+    called = call_hands();
     while (threads == 0 && (op = pop())) {
         serve(op);
     }
     pthread_mutex_unlock(&mutex);
-    if (wanted) {
+    while (called-- > 0) {
         pthread_cond_signal(&wake);
     }
 }
 
 static void end_of_turn(void *opaque)
 {
-    Threads *this = opaque;
-
-    this->inline_left = INLINE_BUDGET;
-    submit(this);
+    submit(opaque);
 }
 
 static bool ready(void *opaque)
@@ -268,38 +257,10 @@ static void complete(void *opaque)
     }
 }
 
-static bool unsupported(ssize_t result)
-{
-    return result == -EOPNOTSUPP || result == -EINVAL || result == -ENOSYS;
-}
-
-/* What the page cache can do without waiting; true: done. */
-static bool transfer_inline(Threads *this, AioOp *op)
-{
-    bool *refused = op->what == AIO_READ ? &op->file->no_nowait_read : &op->file->no_nowait_write;
-
-    if (op->what == AIO_SYNC || op->fua || op->file->alignment || *refused || aio_bytes(op) > INLINE_BYTES) {
-        return false;
-    }
-    if (this->inline_left == 0) {
-        co_yield_turn();
-    }
-    this->inline_left -= this->inline_left > 0;
-    op->result = aio_do(op, RWF_NOWAIT);
-    if (unsupported(op->result)) {
-        *refused = true;
-        return false;
-    }
-    return op->result != -EAGAIN;
-}
-
 static void transfer(AioEngine *engine, AioOp *op)
 {
     Threads *this = (Threads *)engine;
 
-    if (transfer_inline(this, op)) {
-        return;
-    }
     op->next = NULL;
     if (this->gathered) {
         *this->last_gathered = op;
@@ -328,10 +289,9 @@ AioEngine *aio_threads(IoLoop *loop, GError **err G_GNUC_UNUSED)
 
     if (!this) {
         this = *slot = g_new0(Threads, 1);
-        this->engine = (AioEngine){ loop, transfer };
+        this->engine = (AioEngine){ .loop = loop, .transfer = transfer };
         this->hook = (IoHook){ .submit = end_of_turn, .ready = ready, .complete = complete, .opaque = this };
-        this->inline_left = INLINE_BUDGET;
-        io_loop_add_hook(loop, &this->hook);
+            io_loop_add_hook(loop, &this->hook);
     }
     return &this->engine;
 }

@@ -5,7 +5,8 @@
  * Requests gather in the submission queue over a turn. When nothing else is to do, one io_uring_enter(2) hands them over and
  * waits for the first result; the loop's epoll descriptor is polled through the ring then. The main loop waits in its
  * GMainContext instead, and the ring's descriptor is one of those that its epoll watches. What the page cache holds is done
- * when the call returns, and the loop goes on without any other system call.
+ * when the call returns, and the loop goes on without any other system call. Writes through the page cache go to the pool of
+ * threads, which carries out in a row what the kernel would hand from one of its own to the next.
  *
  * Threads  the loop's own. The kernel binds a ring to the thread that uses it first; when a loop changes hands, it gets a new ring
  * Tests    tests/block/aio.c
@@ -175,6 +176,11 @@ static void transfer(AioEngine *engine, AioOp *op)
     Uring *this = (Uring *)engine;
     struct io_uring_sqe *entry;
 
+    if (op->what == AIO_WRITE && !op->file->alignment && !op->fua) {
+        op->engine = aio_threads(engine->loop, NULL);
+        op->engine->transfer(op->engine, op);
+        return;
+    }
     while (this->in_flight >= IN_FLIGHT - 1) {             /* one result is the epoll descriptor's */
         co_queue_wait(&this->room, NULL);
     }
@@ -297,7 +303,7 @@ static AioEngine *engine_new(IoLoop *loop, GError **err)
     Uring *this = g_new0(Uring, 1);
     int result;
 
-    this->engine = (AioEngine){ loop, transfer };
+    this->engine = (AioEngine){ .loop = loop, .transfer = transfer };
     this->hook = (IoHook){ .submit = submit_hook, .ready = ready, .complete = complete, .opaque = this };
     this->waiter = (IoWaiter){ .submit = submit_at_once, .wait = wait_in_ring, .opaque = this };
     result = ring_make(this);

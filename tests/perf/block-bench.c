@@ -2,9 +2,10 @@
 /*
  * block-bench.c - requests a second through our engines, beside `qemu-img bench` and a bare io_uring loop
  *
- *   block-bench FILE [ROUNDS [COUNT [ENGINE or CACHE]]]
+ *   block-bench FILE [ROUNDS [COUNT [ROWS [node]]]]
  *
- * FILE is overwritten; COUNT 0 is as many as each row needs. Each row is one way of access: engine, cache mode, operation. Columns: the fewest microseconds a request of all
+ * FILE is overwritten; COUNT 0 is as many as each row needs; ROWS is a part of "threads direct 4 KiB random read"; node: nothing
+ * but nodes, for a profiler. Each row is one way of access: engine, cache mode, operation. Columns: the fewest microseconds a request of all
  * rounds, with the processor time that it took, for the engine alone, for a node (the gate and the file driver), for the bare
  * loop, and for qemu-img.
  */
@@ -231,6 +232,17 @@ static void keep_least(Cost *least, Cost cost)
     }
 }
 
+/* Each run begins with nothing left to be written by the host. */
+static void settle(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0) {
+        fdatasync(fd);
+        close(fd);
+    }
+}
+
 static void fill_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -251,29 +263,40 @@ int main(int argc, char **argv)
 {
     unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 5, count = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
     const char *only = argc > 4 ? argv[4] : NULL;
+    bool node_only = argc > 5 && strcmp(argv[5], "node") == 0;
     uint8_t *buffers;
 
     if (argc < 2 || posix_memalign((void **)&buffers, 4096, (size_t)DEPTH * 65536) != 0) {
-        fprintf(stderr, "usage: block-bench FILE [ROUNDS [COUNT [ENGINE or CACHE]]]\n");
+        fprintf(stderr, "usage: block-bench FILE [ROUNDS [COUNT [ROWS [node]]]]\n");
         return EXIT_FAILURE;
     }
     memset(buffers, 0x5a, (size_t)DEPTH * 65536);
-    fill_file(argv[1]);
+    if (!node_only) {
+        fill_file(argv[1]);
+    }
     printf("least of %u rounds, depth %d; microseconds a request: wall (processor)\n\n", rounds, DEPTH);
     printf("%-24s %-9s %-7s %16s %16s %16s %16s %8s\n", "", "engine", "cache", "engine alone", "node", "bare io_uring", "qemu-img", "qemu/node");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const Row *row = &rows[i];
-        if (only && !strstr(row->direct ? "direct" : "page", only) && !strstr(aio_names[row->kind], only)) {
+        g_autofree char *label = g_strdup_printf("%s %s %s", aio_names[row->kind], row->direct ? "direct" : "page", row->name);
+
+        if (only && !strstr(label, only)) {
             continue;
         }
         unsigned mine = count ? count : row->bytes == 65536 ? 8000 : row->direct ? 20000 : 50000;
         Cost engine = { 0 }, node = { 0 }, bare = { 0 }, qemu = { 0 };
 
         for (unsigned k = 0; k < rounds; k++) {
-            keep_least(&engine, measure_ours(row, argv[1], mine, false, buffers));
-            keep_least(&qemu, measure_qemu(row, argv[1], mine));
+            if (!node_only) {
+                settle(argv[1]);
+                keep_least(&engine, measure_ours(row, argv[1], mine, false, buffers));
+                settle(argv[1]);
+                keep_least(&qemu, measure_qemu(row, argv[1], mine));
+                settle(argv[1]);
+                keep_least(&bare, measure_bare(row, argv[1], mine, buffers));
+                settle(argv[1]);
+            }
             keep_least(&node, measure_ours(row, argv[1], mine, true, buffers));
-            keep_least(&bare, measure_bare(row, argv[1], mine, buffers));
         }
         printf("%-24s %-9s %-7s %8.2f (%5.2f) %8.2f (%5.2f) %8.2f (%5.2f) %8.2f (%5.2f) %8.2f\n", row->name, aio_names[row->kind],
                row->direct ? "direct" : "page", engine.wall, engine.cpu, node.wall, node.cpu, bare.wall, bare.cpu, qemu.wall, qemu.cpu,
