@@ -112,8 +112,7 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
     cpu->efer = state->efer, cpu->xcr0 = (state->xcr0 & cpu->sys.cpuid.xcr0) | XCR0_X87;
     memcpy(cpu->dr, state->dr, sizeof cpu->dr);
     cpu->dr6 = state->dr6, cpu->dr7 = state->dr7;
-    cpu->tsc_offset = 0;
-    cpu->tsc_offset = state->tsc - soft_tsc(cpu);
+    soft_tsc_shift(cpu, state->tsc - soft_tsc(cpu));
     cpu->tsc_adjust = state->tsc_adjust, cpu->tsc_aux = state->tsc_aux;
     cpu->star = state->star, cpu->lstar = state->lstar, cpu->cstar = state->cstar, cpu->sfmask = state->sfmask;
     cpu->kernel_gs_base = state->kernel_gs_base;

@@ -39,12 +39,17 @@ enum {
 
 uint64_t soft_tsc(const SoftCpu *cpu)
 {
-    return __rdtsc() + cpu->tsc_offset;
+    return __rdtsc() + __atomic_load_n(&cpu->tsc_offset, __ATOMIC_RELAXED);
+}
+
+void soft_tsc_shift(SoftCpu *cpu, uint64_t by)
+{
+    __atomic_store_n(&cpu->tsc_offset, cpu->tsc_offset + by, __ATOMIC_RELAXED);
 }
 
 static void tsc_move(SoftCpu *cpu, uint64_t by)
 {
-    cpu->tsc_offset += by;
+    soft_tsc_shift(cpu, by);
     cpu->tsc_adjust += by;
 }
 

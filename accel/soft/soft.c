@@ -12,6 +12,8 @@
 #include "accel/soft/run.h"
 #include "base/epoch.h"
 #include "base/error.h"
+#include "base/timer.h"
+#include <x86intrin.h>
 
 enum { TURN = 20000, ALONE = 1 << 28 };    /* instructions until another CPU, or the thread's housekeeping, has its turn */
 
@@ -196,6 +198,26 @@ static bool soft_set_state(Cpu *cpu, const CpuState *state, GError **err)
 static bool soft_is_halted(Cpu *cpu) { return context_of(cpu)->activity != CPU_RUNNABLE; }
 static bool soft_has_feature(const Cpu *cpu, unsigned feature) { return cpuid_has(context_of(cpu)->features, feature); }
 static uint64_t soft_tsc_khz(const Cpu *cpu) { (void)cpu; return soft_host_tsc_khz(); }
+static uint64_t soft_tsc_of(const Cpu *cpu) { return soft_tsc(context_of(cpu)); }
+
+/* The time stamp counter stands where the guest's clock stands: the APIC's deadlines and the guest's own reading are in its terms. */
+static void soft_paused(Accel *accel)
+{
+    for (guint i = 0; i < accel->cpus->len; i++) {
+        SoftCpu *context = context_of(g_ptr_array_index(accel->cpus, i));
+        context->stood.host_tsc = __rdtsc();
+        context->stood.guest_ns = clock_now(CLOCK_GUEST);
+    }
+}
+
+static void soft_resuming(Cpu *cpu)
+{
+    SoftCpu *context = context_of(cpu);
+    uint64_t host_ticks = __rdtsc() - context->stood.host_tsc;
+    uint64_t guest_ticks = (uint64_t)((__int128)(clock_now(CLOCK_GUEST) - context->stood.guest_ns) * soft_host_tsc_khz() / 1000000);
+
+    soft_tsc_shift(context, guest_ticks - host_ticks);
+}
 
 const AccelOps soft_ops = {
     .name = "tcg",  .help = "the software CPU: runs everywhere",  .has_cpus = true,
@@ -204,4 +226,5 @@ const AccelOps soft_ops = {
     .set_intr = soft_set_intr,  .nmi = soft_nmi,  .init_signal = soft_init_line,  .sipi = soft_sipi,  .set_a20 = soft_set_a20,
     .reset = soft_cpu_reset,  .get_state = soft_get_state,  .set_state = soft_set_state,
     .is_halted = soft_is_halted,  .has_feature = soft_has_feature,  .tsc_khz = soft_tsc_khz,
+    .tsc = soft_tsc_of,  .paused = soft_paused,  .resuming = soft_resuming,
 };

@@ -74,7 +74,9 @@ struct SoftCpu {
     uint32_t gdt_limit, idt_limit;
     uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
     uint64_t dr[4], dr6, dr7;
-    uint64_t tsc_offset, tsc_adjust, tsc_aux, star, lstar, cstar, sfmask, kernel_gs_base;
+    uint64_t tsc_offset;                   /* to the host's counter; other threads read it */
+    struct { uint64_t host_tsc; int64_t guest_ns; } stood;     /* when all processors came to stand last */
+    uint64_t tsc_adjust, tsc_aux, star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type;
     uint64_t mtrr_fixed[11], mtrr_base[8], mtrr_mask[8], spec_ctrl;
     CpuActivity activity;

@@ -111,7 +111,8 @@ uint32_t soft_host_tsc_khz(void);
 /* msr.c: false: #GP */
 bool msr_read(SoftCpu *cpu, uint32_t index, uint64_t *value);
 bool msr_write(SoftCpu *cpu, uint32_t index, uint64_t value);
-uint64_t soft_tsc(const SoftCpu *cpu);     /* the guest's time stamp counter now */
+uint64_t soft_tsc(const SoftCpu *cpu);     /* the guest's time stamp counter now; any thread */
+void soft_tsc_shift(SoftCpu *cpu, uint64_t by);            /* its own thread, or while it stands */
 void msr_reset(SoftCpu *cpu);              /* those that CpuState's reset table leaves to the accelerator */
 
 /* interp-system.c: control registers as instructions write them. Raise #GP(0); insn may be NULL where nothing can fail. */
