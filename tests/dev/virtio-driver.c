@@ -3,6 +3,7 @@
 #include "tests/dev/virtio-driver.h"
 #include "base/bytes.h"
 #include "base/io-loop.h"
+#include "base/loop.h"
 #include "base/timer.h"
 #include "hw/virtio/virtio.h"
 #include <string.h>
@@ -268,8 +269,13 @@ void driver_kick(Driver *driver, unsigned queue)
 void driver_turn(Driver *driver)
 {
     (void)driver;
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 64; i++) {
+        while (loop_iterate(false)) {
+        }
         io_loop_turn(io_loop_main(), false);
+        if (i % 8 == 7) {
+            g_usleep(100);                 /* an I/O thread's turn */
+        }
     }
 }
 
