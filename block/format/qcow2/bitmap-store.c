@@ -98,19 +98,22 @@ bool qcow2_bitmap_entry_sound(const Qcow2 *qcow2, uint64_t entry)
     return !(entry & ~(Q2_BITMAP_OFFSET | BITMAP_ALL_ONES)) && (offset ? entry == offset : true) && !(offset & (qcow2->cluster_size - 1));
 }
 
-int qcow2_bitmaps_each_table(Qcow2 *qcow2, void (*each)(void *opaque, uint64_t offset, uint32_t entries), void *opaque)
+int qcow2_bitmaps_each_table(Qcow2 *qcow2, void (*each)(void *opaque, const char *name, uint64_t offset, uint32_t entries, bool sound),
+                             void *opaque)
 {
     g_autofree uint8_t *directory = NULL;
     int result = read_directory(qcow2, &directory);
     uint64_t at = 0;
 
     for (uint32_t i = 0; result >= 0 && i < qcow2->bitmap_count; i++) {
+        g_autofree char *name = NULL;
         DirectoryEntry entry;
 
         if (!parse_entry(directory, qcow2->bitmap_directory_bytes, &at, &entry)) {
             return -EINVAL;
         }
-        each(opaque, entry.table_offset, MIN(entry.table_entries, (uint32_t)BITMAP_MAX_TABLE));
+        name = g_strndup((const char *)entry.name, MIN(entry.name_bytes, BITMAP_MAX_NAME));
+        each(opaque, name, entry.table_offset, MIN(entry.table_entries, (uint32_t)BITMAP_MAX_TABLE), entry_within_limits(qcow2, &entry));
     }
     return result < 0 ? result : 0;
 }

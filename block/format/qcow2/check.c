@@ -23,22 +23,37 @@
 #define MEMORY_LIMIT (1ULL << 30)          /* bytes of counts: an image of 500 TiB */
 enum { CHUNK = 64 * 1024 };
 
-void check_tell(Check *check, const char *format, ...)
+static void say(Check *check, char *take)
 {
     if (check->out->tell) {
-        g_autofree char *line = NULL;
-        va_list args;
-
-        va_start(args, format);
-        line = g_strdup_vprintf(format, args);
-        va_end(args);
-        check->out->tell(check->out->opaque, line);
+        check->out->tell(check->out->opaque, take);
     }
+    g_free(take);
+}
+
+void check_tell(Check *check, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(check, g_strdup_vprintf(format, args));
+    va_end(args);
 }
 
 void check_corrupt(Check *check, uint64_t times)
 {
     check->out->corruptions += times;
+}
+
+void check_unread(Check *check, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(check, g_strdup_vprintf(format, args));
+    va_end(args);
+    check->out->check_errors++;
+    check->unread = true;
 }
 
 int check_read(Check *check, uint64_t offset, void *data, uint64_t bytes)
@@ -125,6 +140,8 @@ static void l1_entry(Check *check, uint64_t entry, uint64_t times, bool active)
         check_corrupt(check, times);
     }
     if (!offset) {
+        check_tell(check, "ERROR found L1 entry without an offset: %" PRIx64, entry);
+        check_corrupt(check, times);
         return;
     }
     check->counting_fixed = false;
@@ -163,8 +180,7 @@ static void inactive_l1(Check *check, uint64_t offset, uint64_t entries, uint64_
         int result = check_read(check, offset + at, chunk, bytes);
 
         if (result < 0) {
-            check_tell(check, "ERROR: I/O error in check_refcounts_l1");
-            check->out->check_errors++;
+            check_unread(check, "ERROR: I/O error in check_refcounts_l1: %s", g_strerror(-result));
             return;
         }
         for (uint64_t i = 0; i < bytes && !check->failure; i += 8) {
@@ -346,8 +362,7 @@ static void walk_table(Check *check, const CheckTable *table)
     int result = check_read(check, table->offset, check->table, qcow2->cluster_size);
 
     if (result < 0) {
-        check_tell(check, "ERROR: I/O error in check_refcounts_l2");
-        check->out->check_errors++;
+        check_unread(check, "ERROR: I/O error in check_refcounts_l2: %s", g_strerror(-result));
         return;
     }
     for (unsigned i = 0; i < qcow2->cluster_size / qcow2->l2_entry_bytes && !check->failure; i++) {
@@ -369,11 +384,15 @@ static void walk_table(Check *check, const CheckTable *table)
 
 /* ---- bitmaps, refcount structure ---- */
 
-static void bitmap_table(void *opaque, uint64_t offset, uint32_t entries)
+static void bitmap_table(void *opaque, const char *name, uint64_t offset, uint32_t entries, bool sound)
 {
     Check *check = opaque;
     g_autofree uint8_t *chunk = g_try_malloc(CHUNK);
 
+    if (!sound) {
+        check_tell(check, "ERROR Bitmap '%s' doesn't satisfy the constraints", name);
+        check_corrupt(check, 1);
+    }
     if (!chunk) {
         check->failure = -ENOMEM;
         return;
@@ -386,13 +405,14 @@ static void bitmap_table(void *opaque, uint64_t offset, uint32_t entries)
             return;
         }
         if (check_read(check, offset + at, chunk, bytes) < 0) {
-            check->out->check_errors++;
+            check_unread(check, "ERROR: I/O error in a bitmap table at 0x%" PRIx64, offset);
             return;
         }
         for (uint64_t i = 0; i < bytes && !check->failure; i += 8) {
             uint64_t entry = load_be64(chunk + i);
 
             if (!qcow2_bitmap_entry_sound(check->qcow2, entry)) {
+                check_tell(check, "ERROR found bitmap table entry with reserved bits set: %" PRIx64, entry);
                 check_corrupt(check, 1);
             } else if (entry & Q2_BITMAP_OFFSET) {
                 check_count(check, entry & Q2_BITMAP_OFFSET, check->qcow2->cluster_size, 1);
@@ -410,8 +430,7 @@ static void bitmaps(Check *check)
     }
     check_count(check, qcow2->bitmap_directory_offset, qcow2->bitmap_directory_bytes, 1);
     if (qcow2_bitmaps_each_table(qcow2, bitmap_table, check) < 0) {
-        check_tell(check, "ERROR: the bitmap directory cannot be read");
-        check->out->check_errors++;
+        check_unread(check, "ERROR: the bitmap directory cannot be read");
     }
 }
 
@@ -496,6 +515,11 @@ static int compare_and_mend(Check *check)
     if (result < 0 || !fix) {
         return result;
     }
+    if (check->unread) {
+        check_tell(check, "ERROR nothing is repaired: what the unreadable metadata refers to would be lost");
+        check->repair = 0;
+        return 0;
+    }
     if (check->rebuild && fix & REPAIR_ERRORS) {
         uint64_t found = check->out->corruptions, leaks = check->out->leaks;
         uint64_t remain = before.corruptions - check->structure_errors;        /* what the L2 tables hold wrongly */
@@ -579,7 +603,7 @@ int qcow2_check_inside(Qcow2 *qcow2, ImageCheck *out, CheckRepair repair)
     if (result >= 0) {
         result = run(&check);
     }
-    if (result >= 0) {
+    if (result >= 0 && !check.unread) {
         result = qcow2_snapshots_mend(qcow2, out, check.repair);
     }
     if (result >= 0 && check.repair) {

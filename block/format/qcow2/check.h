@@ -22,6 +22,7 @@ typedef struct Check {
     uint8_t *table;                        /* a cluster for L2 tables */
     bool rebuild;                          /* the refcounts' own structure is unusable */
     uint64_t structure_errors;             /* how many of the errors a rebuild of it mends */
+    bool unread;                           /* metadata could not be read: what it refers to looks like a leak, nothing is mended */
     bool mismatch;                         /* counts and refcounts differ somewhere */
     /* The refcount block at hand. */
     uint8_t *block;
@@ -33,6 +34,7 @@ typedef struct Check {
 
 void check_tell(Check *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void check_corrupt(Check *check, uint64_t times);          /* counts errors */
+void check_unread(Check *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static inline const char *check_word(bool repairs) { return repairs ? "Repairing" : "ERROR"; }
 /* What lies beyond the end of the file reads as zeroes. */
 int check_read(Check *check, uint64_t offset, void *data, uint64_t bytes);

@@ -242,14 +242,14 @@ static bool check_features(Qcow2 *qcow2, const uint8_t *head, uint32_t end, cons
     return true;
 }
 
-static bool check_tables(Qcow2 *qcow2, GError **err)
+static bool check_tables(Qcow2 *qcow2, const NodeOpen *how, GError **err)
 {
     uint64_t size = qcow2->node.length, span = 1ULL << (qcow2->l2_bits + qcow2->cluster_bits), needed;
 
     if (size > INT64_MAX) {
         return bad_image(qcow2, err, EFBIG, "Image is too big: %" PRIu64 " bytes", size);
     }
-    if (qcow2->reftable_clusters == 0 || qcow2->reftable_offset == 0) {
+    if ((qcow2->reftable_clusters == 0 || qcow2->reftable_offset == 0) && !how->checking) {
         return bad_image(qcow2, err, EINVAL, "Image does not contain a reference count table");
     }
     if (!qcow2_table_check(qcow2, qcow2->reftable_offset, qcow2->reftable_clusters, qcow2->cluster_size, Q2_MAX_REFTABLE_BYTES,
@@ -310,7 +310,7 @@ static bool parse(Qcow2 *qcow2, const uint8_t *head, const NodeOpen *how, GError
     }
     derive(qcow2);
     return read_extensions(qcow2, head, end, err) &&
-           (backing_offset == 0 || read_backing_name(qcow2, head, backing_offset, load_be32(head + 16), err)) && check_tables(qcow2, err);
+           (backing_offset == 0 || read_backing_name(qcow2, head, backing_offset, load_be32(head + 16), err)) && check_tables(qcow2, how, err);
 }
 
 bool qcow2_header_read(Qcow2 *qcow2, const NodeOpen *how, GError **err)

@@ -20,8 +20,9 @@ int qcow2_snapshots_mend(Qcow2 *qcow2, ImageCheck *check, CheckRepair repair);
 /* bitmap.c */
 #define Q2_BITMAP_OFFSET 0x00fffffffffffe00ULL
 bool qcow2_bitmap_entry_sound(const Qcow2 *qcow2, uint64_t entry);
-/* Calls each() with the place of each bitmap's table, as the directory in the file says. co. 0 or -errno. */
-int qcow2_bitmaps_each_table(Qcow2 *qcow2, void (*each)(void *opaque, uint64_t offset, uint32_t entries), void *opaque);
+/* Calls each() with the place of each bitmap's table, as the directory in the file says; sound: all is within its limits. co. 0 or -errno. */
+int qcow2_bitmaps_each_table(Qcow2 *qcow2, void (*each)(void *opaque, const char *name, uint64_t offset, uint32_t entries, bool sound),
+                             void *opaque);
 bool qcow2_bitmaps_any(const Qcow2 *qcow2);                /* in memory, stored or not */
 Value *qcow2_bitmaps_info(const Qcow2 *qcow2);             /* NULL: there are none */
 
