@@ -38,6 +38,7 @@ typedef struct NodeCore {
     bool monitor;                                      /* node_add() holds one of the references */
     bool opened;                                       /* driver->open succeeded */
     bool corrupt;
+    bool will_write;                                   /* while it is reopened: rights as if it were writable */
     bool quiesced;                                     /* what the driver was told */
     GPtrArray *users;                                  /* of NodeUser */
     GPtrArray *parents, *children;                     /* of Child */

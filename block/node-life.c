@@ -276,83 +276,145 @@ bool node_set_loop(Node *node, IoLoop *loop, GError **err)
 
 /* ---- reopen ---- */
 
-static bool reopen_one(Node *node, const Value *options, bool writable, GError **err)
+/* A child that was opened for this node alone follows it. */
+static bool follows(const Child *edge)
 {
-    bool was = node->writable;
+    const NodeCore *core = edge->node->core;
 
-    if (was == writable && (!options || value_length(options) == 0)) {
-        return true;
-    }
-    if (node->file && writable && !was && !reopen_one(node->file, NULL, true, err)) {
-        return false;
-    }
-    if (was && !writable) {
-        node_flush(node);
-    }
-    if (node->driver->reopen && !node->driver->reopen(node, options, writable, err)) {
-        return false;
-    }
-    node->writable = writable;
-    node->core->how.writable = writable;
-    if (!node_update_perms(node, err)) {
-        node->writable = node->core->how.writable = was;
-        if (node->driver->reopen) {
-            node->driver->reopen(node, NULL, was, NULL);
-        }
-        return false;
-    }
+    return edge->role != CHILD_BACKING && core->parents->len == 1 && core->users->len == 0 && !core->monitor;
+}
+
+static bool reopen_tree(Node *node, const Value *own, bool writable, CacheFlags cache, GError **err);
+
+static bool reopen_children(Node *node, const Value *own, bool was, bool writable, CacheFlags cache, GError **err)
+{
     for (size_t i = 0; i < node->core->children->len; i++) {
-        Child *edge = node->core->children->pdata[i];
-        node_edge_default_perms(edge);
-        if (!node_update_perms(edge->node, err)) {
+        const Child *edge = node->core->children->pdata[i];
+        const Value *theirs = value_get(own, edge->name);
+        bool becomes = was == writable ? edge->node->writable : writable;
+
+        if (follows(edge) && !reopen_tree(edge->node, value_kind(theirs) == VALUE_OBJECT ? theirs : NULL, becomes, cache, err)) {
             return false;
         }
-        if (was && !writable && edge->role != CHILD_BACKING && edge->node->core->parents->len == 1 && edge->node->core->users->len == 0
-            && !edge->node->core->monitor && !reopen_one(edge->node, NULL, false, err)) {
-            return false;
+        if (edge->role != CHILD_BACKING && writable && !edge->node->writable) {
+            return fail(err, EACCES, "'%s' is read-only", node_who(edge->node));
         }
     }
     return true;
 }
 
-static bool take_cache(Node *node, const Value *cache)
+/* The rights on its children are had before a driver writes, and given back after it has written for the last time. */
+static bool reopen_driver(Node *node, const Value *own, bool writable, GError **err)
 {
-    CacheFlags flags = node->cache;
+    bool was = node->writable, good;
 
-    flags = value_get_flag(cache, "no-flush", flags & CACHE_NO_FLUSH) ? flags | CACHE_NO_FLUSH : flags & ~CACHE_NO_FLUSH;
-    node->cache = flags;
+    node->core->will_write = writable;
+    good = node_update_perms(node, err) && (!node->driver->reopen || node->driver->reopen(node, own, writable, err));
+    if (good) {
+        node->writable = node->core->how.writable = writable;
+    }
+    node->core->will_write = false;
+    if (!good || !node_update_perms(node, err)) {
+        node->writable = node->core->how.writable = was;
+        node_update_perms(node, NULL);
+        return false;
+    }
+    if (node->file && (node->driver->kind == NODE_FILTER || node->driver->file_role == CHILD_FILTERED)) {
+        node->limits = node->file->limits;
+    }
     return true;
+}
+
+static bool reopen_tree(Node *node, const Value *options, bool writable, CacheFlags cache, GError **err)
+{
+    g_autoptr(Value) own = options ? value_copy(options) : value_new_object();
+    CacheFlags old = node->cache;
+    bool was = node->writable, down = was && !writable, good;
+
+    for (size_t i = 0; i < node->core->children->len; i++) {
+        value_remove(own, ((Child *)node->core->children->pdata[i])->name);
+    }
+    if (value_length(own) && !node->driver->reopen) {
+        return fail(err, ENOTSUP, "'%s': '%s' of a %s node cannot be changed while it is open", node_who(node), value_key_at(own, 0),
+                    node->driver->name);
+    }
+    if (down) {
+        node_flush(node);
+    }
+    node->cache = (old & CACHE_WRITETHROUGH) | (cache & (CACHE_DIRECT | CACHE_NO_FLUSH));
+    good = (down || reopen_children(node, options, was, writable, cache, err)) &&
+           ((was == writable && node->cache == old && !value_length(own)) || reopen_driver(node, own, writable, err)) &&
+           (!down || reopen_children(node, options, was, writable, cache, err));
+    if (!good) {
+        node->cache = old;
+    }
+    return good;
+}
+
+static bool take_flag(Value *options, const char *key, bool *out, GError **err)
+{
+    const Value *value = value_get(options, key);
+
+    if (value && !value_to_bool(value, out) && !(value_string(value) && parse_bool(value_string(value), out))) {
+        return fail(err, EINVAL, "%s: it takes on or off", key);
+    }
+    value_remove(options, key);
+    return true;
+}
+
+static bool take_cache(Value *options, CacheFlags *cache, GError **err)
+{
+    Value *given = value_get(options, "cache");
+    bool direct = *cache & CACHE_DIRECT, no_flush = *cache & CACHE_NO_FLUSH;
+
+    if (given && (!take_flag(given, "direct", &direct, err) || !take_flag(given, "no-flush", &no_flush, err))) {
+        return false;
+    }
+    *cache = (direct ? CACHE_DIRECT : 0) | (no_flush ? CACHE_NO_FLUSH : 0);
+    value_remove(options, "cache");
+    return true;
+}
+
+static bool take_discard(Node *node, Value *options, GError **err)
+{
+    const char *word = value_get_string(options, "discard", NULL);
+
+    if (word && strcmp(word, "unmap") != 0 && strcmp(word, "ignore") != 0) {
+        return fail(err, EINVAL, "discard=%s: it takes one of ignore, unmap", word);
+    }
+    node->discard = word ? strcmp(word, "unmap") == 0 : node->discard;
+    value_remove(options, "discard");
+    return true;
+}
+
+/* A node's name, or null for none; an object says what is to change below, which its own reopening is for. */
+static bool reopen_backing(Node *node, const Value *backing, GError **err)
+{
+    const char *name = value_string(backing);
+    Node *below = name && *name ? node_find(name) : NULL;
+
+    if (!backing || value_kind(backing) == VALUE_OBJECT) {
+        return true;
+    }
+    if (name && *name && !below) {
+        return fail(err, ENOENT, "there is no node '%s'", name);
+    }
+    return node_change_backing(node, below, err) == 0;
 }
 
 bool node_reopen(Node *node, const Value *options, GError **err)
 {
     g_autoptr(Value) rest = options ? value_copy(options) : value_new_object();
-    bool writable = !value_get_flag(options, "read-only", !node->writable), good;
-    const Value *backing = value_get(options, "backing");
+    bool readonly = !node->writable, good;
+    CacheFlags cache = node->cache;
 
     value_remove(rest, "driver");
     value_remove(rest, "node-name");
-    value_remove(rest, "read-only");
+    if (!take_flag(rest, "read-only", &readonly, err) || !take_cache(rest, &cache, err) || !take_discard(node, rest, err)) {
+        return false;
+    }
     node_drain_begin(node);
-    if (value_get(rest, "cache")) {
-        take_cache(node, value_get(rest, "cache"));
-        value_remove(rest, "cache");
-    }
-    if (value_get(rest, "discard")) {
-        node->discard = strcmp(value_get_string(rest, "discard", "unmap"), "unmap") == 0;
-        value_remove(rest, "discard");
-    }
-    value_remove(rest, "backing");
-    good = value_length(rest) == 0 || node->driver->reopen
-           || fail(err, ENOTSUP, "'%s': '%s' of a %s node cannot be changed while it is open", node_who(node), value_key_at(rest, 0),
-                   node->driver->name);
-    good = good && reopen_one(node, rest, writable, err);
-    if (good && backing && value_kind(backing) != VALUE_OBJECT) {
-        const char *name = value_string(backing);
-        Node *below = name ? node_find(name) : NULL;
-        int result = name && !below ? -ENOENT : node_change_backing(node, below, err);
-        good = result == 0 || (below || !name ? false : fail(err, ENOENT, "there is no node '%s'", name));
-    }
+    good = reopen_tree(node, rest, !readonly, cache, err) && reopen_backing(node, value_get(rest, "backing"), err);
     node_drain_end(node);
     return good;
 }

@@ -150,7 +150,7 @@ static NodeOpen child_how(const Node *parent, ChildRole role, const NodeOpen *ho
     child.detect_zeroes = DETECT_ZEROES_OFF;
     child.discard = role == CHILD_BACKING ? how->discard : true;           /* the parent passes down what it wants discarded */
     child.probe = how->probe && role == CHILD_BACKING;
-    child.no_backing = role == CHILD_FILTERED && parent->driver->kind == NODE_FILTER ? how->no_backing : false;
+    child.no_backing = (role == CHILD_BACKING || parent->driver->kind == NODE_FILTER) && how->no_backing;
     return child;
 }
 

@@ -33,7 +33,7 @@ static const char *describe(NodePerms perms)
 static void edge_perms(const Child *edge, NodePerms perms, NodePerms shared, NodePerms *out, NodePerms *out_shared)
 {
     const Node *parent = edge->parent;
-    bool writes = parent->writable && !parent->core->how.no_io;
+    bool writes = (parent->writable || parent->core->will_write) && !parent->core->how.no_io;
 
     if (parent->core->how.share) {
         *out = 0;
@@ -110,7 +110,7 @@ static bool sum_claims(Node *node, GError **err)
             }
         }
     }
-    if ((core->new_perms & (PERM_WRITE | PERM_RESIZE)) && core->opened && !node->writable) {
+    if ((core->new_perms & (PERM_WRITE | PERM_RESIZE)) && core->opened && !node->writable && !core->will_write) {
         return fail(err, EACCES, "'%s' is read-only", node_who(node));
     }
     return true;
