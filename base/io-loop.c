@@ -241,8 +241,8 @@ static void post(IoLoop *loop, Post item)
     pthread_mutex_lock(&loop->mutex);
     g_array_append_val(loop->posts, item);
     __atomic_store_n(&loop->has_posts, true, __ATOMIC_SEQ_CST);
+    wake_sleeper(loop);                    /* before the mutex is free: what was posted may be the loop's end */
     pthread_mutex_unlock(&loop->mutex);
-    wake_sleeper(loop);
 }
 
 void io_loop_kick(IoLoop *loop)

@@ -18,6 +18,7 @@
 #include "base/lock.h"
 #include "block/aio/engine.h"
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -31,6 +32,7 @@ typedef struct Threads {
     AioOp *gathered, **last_gathered;      /* of this turn */
     unsigned gathered_count;
     AioOp *done;                           /* atomic stack */
+    unsigned finishing;                    /* atomic: threads that are about to kick the loop */
 } Threads;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -62,13 +64,14 @@ static AioOp *pop(void)
     return op;
 }
 
-/* The op's coroutine may run, and the op be gone, as soon as it is on the list. */
+/* The op's coroutine may run, and the op be gone, as soon as it is on the list; the loop stays while somebody is finishing. */
 static void finish(AioOp *op, ssize_t result)
 {
     Threads *this = (Threads *)op->engine;
     IoLoop *loop = this->engine.loop;
     AioOp *first = __atomic_load_n(&this->done, __ATOMIC_RELAXED);
 
+    __atomic_fetch_add(&this->finishing, 1, __ATOMIC_RELAXED);
     op->result = result;
     do {
         op->next = first;
@@ -76,6 +79,7 @@ static void finish(AioOp *op, ssize_t result)
     if (!first) {                          /* else the loop has been kicked for those before */
         io_loop_kick(loop);
     }
+    __atomic_fetch_sub(&this->finishing, 1, __ATOMIC_RELEASE);
 }
 
 static bool is_serial(const AioOp *op)
@@ -278,6 +282,9 @@ static void threads_free(void *object)
 {
     Threads *this = object;
 
+    while (__atomic_load_n(&this->finishing, __ATOMIC_ACQUIRE)) {
+        sched_yield();
+    }
     io_loop_remove_hook(this->engine.loop, &this->hook);
     g_free(this);
 }
