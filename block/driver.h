@@ -62,7 +62,8 @@ struct NodeDriver {
     int (*truncate)(Node *node, uint64_t size, bool exact, Preallocation preallocation, RequestFlags flags, GError **err);   /* co */
     int64_t (*length)(Node *node);         /* co; asks again. NULL: .length stands */
     int64_t (*allocated)(Node *node);      /* co; host bytes. NULL: the sum of the storage children */
-    unsigned supported_write_flags, supported_zero_flags;  /* of REQ_FUA (else the gate flushes) and REQ_MAY_UNMAP */
+    /* Of REQ_FUA (else the gate flushes), REQ_COMPRESSED (else refused) and REQ_MAY_UNMAP. */
+    unsigned supported_write_flags, supported_zero_flags;
     /* Rights changed (the file driver locks, reopens read-write); prepare may refuse, then commit or abort. NULL: nothing to do. */
     bool (*perms_prepare)(Node *node, NodePerms perms, NodePerms shared, GError **err);
     void (*perms_commit)(Node *node);

@@ -215,6 +215,9 @@ int node_pwritev(Node *node, uint64_t offset, Iov from, RequestFlags flags)
     if (result < 0 || from.bytes == 0) {
         return result;
     }
+    if ((flags & REQ_COMPRESSED) && !(node->driver->supported_write_flags & REQ_COMPRESSED)) {
+        return -ENOTSUP;
+    }
     if (__builtin_expect(looks_for_zeroes(node, from, flags), 0)) {
         return node_pwrite_zeroes(node, offset, from.bytes,
                                   (flags & REQ_FUA) | (node->detect_zeroes == DETECT_ZEROES_UNMAP ? REQ_MAY_UNMAP : 0));

@@ -43,5 +43,5 @@ const NodeDriver copy_on_read_driver = {
     .kind = NODE_FILTER,  .size = sizeof(Node),  .file_child = true,  .file_role = CHILD_FILTERED,
     .child_perms = PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED,
     .open = open_filter,  .preadv = read_and_keep,  .pwritev = pass_write,  .pwrite_zeroes = pass_zeroes,  .pdiscard = pass_discard,
-    .supported_write_flags = REQ_FUA,  .supported_zero_flags = REQ_FUA | REQ_MAY_UNMAP,
+    .supported_write_flags = REQ_FUA | REQ_COMPRESSED,  .supported_zero_flags = REQ_FUA | REQ_MAY_UNMAP,
 };

@@ -87,5 +87,5 @@ const NodeDriver throttle_driver = {
     .open = throttle_open,  .close = throttle_close,  .preadv = throttle_preadv,  .pwritev = throttle_pwritev,
     .pwrite_zeroes = throttle_pwrite_zeroes,  .pdiscard = throttle_pdiscard,  .quiesce = throttle_quiesce,
     .detach_loop = throttle_detach_loop,  .attach_loop = throttle_attach_loop,
-    .supported_write_flags = REQ_FUA,  .supported_zero_flags = REQ_FUA | REQ_MAY_UNMAP,
+    .supported_write_flags = REQ_FUA | REQ_COMPRESSED,  .supported_zero_flags = REQ_FUA | REQ_MAY_UNMAP,
 };

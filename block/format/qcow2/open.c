@@ -504,7 +504,7 @@ const NodeDriver qcow2_driver = {
     .detach_loop = qcow2_detach_loop,  .attach_loop = qcow2_attach_loop,
     .preadv = qcow2_preadv,  .pwritev = qcow2_pwritev,  .pwrite_zeroes = qcow2_pwrite_zeroes,  .pdiscard = qcow2_pdiscard,
     .flush = qcow2_flush,  .block_status = qcow2_block_status,  .truncate = qcow2_truncate,
-    .supported_write_flags = REQ_FUA,  .supported_zero_flags = REQ_MAY_UNMAP,
+    .supported_write_flags = REQ_FUA | REQ_COMPRESSED,  .supported_zero_flags = REQ_MAY_UNMAP,
     .create_options = qcow2_create_options,  .create = qcow2_create,  .create_opens = true,  .create_order = qcow2_create_order,
     .amend_options = qcow2_amend_options,
     .measure = qcow2_measure,  .info = qcow2_info,  .check = qcow2_check,  .snapshots = &qcow2_snapshot_ops,  .bitmaps = &qcow2_bitmap_ops,
