@@ -48,9 +48,6 @@ static void edge_perms(const Child *edge, NodePerms perms, NodePerms shared, Nod
     case CHILD_STORAGE:                    /* metadata is written even where the guest only reads */
         *out = PERM_CONSISTENT_READ | (writes ? PERM_WRITE | PERM_RESIZE : 0);
         *out_shared = (shared & PERM_CONSISTENT_READ) | PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED;
-        if (parent->core->how.no_io) {
-            *out_shared = PERM_ALL;
-        }
         break;
     case CHILD_BACKING:
         *out = perms & PERM_CONSISTENT_READ;
