@@ -47,6 +47,7 @@ void qcow2_info(Node *node, ImageInfo *info)
         set_bool(data, "extended-l2", qcow2->l2_entry_bytes == 16);
     }
     info->cluster_size = qcow2->cluster_size;
+    info->vm_state_offset = qcow2_vm_state_offset(qcow2);
     info->dirty = qcow2->incompatible & Q2_INCOMPAT_DIRTY;
     info->encrypted = qcow2->crypt_method != Q2_CRYPT_NONE;
     info->specific = value_new_object();
