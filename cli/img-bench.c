@@ -138,8 +138,7 @@ static bool measure(Bench *bench, GError **err)
             " in parallel (starting at offset %" G_GUINT64_FORMAT ", step size %" G_GUINT64_FORMAT ")\n", bench->count,
             bench->write ? "write" : "read", bench->size, bench->depth, bench->offset, bench->step);
     if (bench->flush_interval) {
-        printf("Sending flush every %" G_GUINT64_FORMAT " %srequests\n", bench->flush_interval,
-                bench->no_drain ? "" : "requests after draining ");
+        printf("Sending flush every %" G_GUINT64_FORMAT " requests\n", bench->flush_interval);
     }
     fflush(stdout);
     began = clock_now(CLOCK_STEADY);

@@ -186,7 +186,7 @@ static bool make_target(Convert *convert, GError **err)
     if (convert->compress && convert->preallocated) {
         return fail(err, EINVAL, "Compression and preallocation not supported at the same time");
     }
-    return image_create(convert->target_name, format, convert->total, options, convert->target_backed, true, &how, err);
+    return tool_make(convert->target_name, format, convert->total, options, convert->target_backed, true, &how, err);
 }
 
 static bool open_target(Convert *convert, GError **err)

@@ -107,13 +107,14 @@ static uint64_t buffer_bytes(const Copy *copy)
     return MAX(copy->compressed ? copy->cluster : 0, COPY_PIECE);
 }
 
-/* Pieces of data end at round places, so that the target's clusters are not cut; a compressed cluster is written once. */
-static uint64_t data_bytes(const Copy *copy, uint64_t offset, uint64_t end, uint64_t source_end)
+/* Pieces of data end at round places, so that the target's clusters are not cut; a compressed cluster is written once, whichever
+ * sources it is made of. */
+static uint64_t data_bytes(const Copy *copy, uint64_t offset, uint64_t end)
 {
     uint64_t limit = piece_limit(copy), unit = copy->compressed && copy->cluster ? copy->cluster : 0, bytes;
 
     if (unit) {
-        end = MIN((end + unit - 1) / unit * unit, source_end);
+        end = MIN((end + unit - 1) / unit * unit, copy->total);
     }
     bytes = MIN(end - offset, limit);
     if (!unit && offset + bytes < end && (offset + bytes) % COPY_PIECE && limit == COPY_PIECE) {
@@ -122,13 +123,13 @@ static uint64_t data_bytes(const Copy *copy, uint64_t offset, uint64_t end, uint
     return bytes;
 }
 
-/* A whole number of clusters of zeroes, or what is left of the source; else they are read together with what follows. */
-static bool zeroes_apart(const Copy *copy, uint64_t offset, uint64_t *bytes, uint64_t source_end)
+/* A whole number of clusters of zeroes, or what is left of the target; else they are read together with what follows. */
+static bool zeroes_apart(const Copy *copy, uint64_t offset, uint64_t *bytes)
 {
     if (!copy->sparse) {
         return false;
     }
-    if (copy->compressed && copy->cluster && offset + *bytes < source_end) {
+    if (copy->compressed && copy->cluster && offset + *bytes < copy->total) {
         *bytes -= *bytes % copy->cluster;
     }
     return *bytes > 0;
@@ -146,17 +147,16 @@ static int claim_piece(Copy *copy, Piece *piece)
         copy->source++;
     }
     const CopySource *source = &copy->sources[copy->source];
-    uint64_t source_end = source->at + source->bytes;
     int result = look(copy, source, copy->next);
     if (result < 0) {
         return result;
     }
     *piece = (Piece){ .offset = copy->next, .bytes = copy->known.end - copy->next, .source = source, .kind = (PieceKind)copy->known.kind };
-    if (piece->kind == PIECE_ZERO && !zeroes_apart(copy, piece->offset, &piece->bytes, source_end)) {
+    if (piece->kind == PIECE_ZERO && !zeroes_apart(copy, piece->offset, &piece->bytes)) {
         piece->kind = PIECE_DATA;
     }
     if (piece->kind == PIECE_DATA) {
-        piece->bytes = data_bytes(copy, piece->offset, copy->known.end, source_end);
+        piece->bytes = data_bytes(copy, piece->offset, copy->known.end);
     }
     copy->next += piece->bytes;
     piece->ticket = copy->ticket++;
@@ -221,14 +221,14 @@ static int write_zeroes(Copy *copy, uint64_t offset, uint64_t bytes)
 }
 
 /* Sector by sector, around what cannot be read. */
-static int salvage(Copy *copy, const Piece *piece, uint64_t from, uint8_t *buffer, uint64_t bytes)
+static int salvage(Copy *copy, const CopySource *source, uint64_t from, uint8_t *buffer, uint64_t bytes)
 {
     for (uint64_t at = 0; at < bytes; at += SALVAGE_PIECE) {
         uint64_t count = MIN(bytes - at, SALVAGE_PIECE);
-        int result = node_pread(piece->source->node, from + at, buffer + at, count);
+        int result = node_pread(source->node, from + at, buffer + at, count);
         if (result < 0) {
             if (!copy->quiet) {
-                tool_warning("'%s': error while reading offset %" G_GUINT64_FORMAT ": %s", piece->source->name, from + at, g_strerror(-result));
+                tool_warning("'%s': error while reading offset %" G_GUINT64_FORMAT ": %s", source->name, from + at, g_strerror(-result));
             }
             memset(buffer + at, 0, count);
         }
@@ -236,19 +236,33 @@ static int salvage(Copy *copy, const Piece *piece, uint64_t from, uint8_t *buffe
     return 0;
 }
 
-static int read_data(Copy *copy, const Piece *piece, uint8_t *buffer)
+static int read_source(Copy *copy, const CopySource *source, uint64_t offset, uint8_t *buffer, uint64_t bytes)
 {
-    const CopySource *source = piece->source;
-    uint64_t from = piece->offset - source->at + source->skip, length = node_length(source->node);
-    uint64_t inside = from < length ? MIN(piece->bytes, length - from) : 0;
+    uint64_t from = offset - source->at + source->skip, length = node_length(source->node);
+    uint64_t inside = from < length ? MIN(bytes, length - from) : 0;
     int result = inside ? node_pread(source->node, from, buffer, inside) : 0;
 
     if (result < 0 && copy->salvage) {
-        result = salvage(copy, piece, from, buffer, inside);
+        result = salvage(copy, source, from, buffer, inside);
     }
-    memset(buffer + inside, 0, piece->bytes - inside);
+    memset(buffer + inside, 0, bytes - inside);
     return result < 0 ? stop(copy, -result, "'%s': error while reading at offset %" G_GUINT64_FORMAT ": %s", source->name, from,
                              g_strerror(-result)) : 0;
+}
+
+static int read_data(Copy *copy, const Piece *piece, uint8_t *buffer)
+{
+    const CopySource *source = piece->source;
+    int result = 0;
+
+    for (uint64_t at = 0, bytes; at < piece->bytes && result >= 0; at += bytes) {
+        while (piece->offset + at >= source->at + source->bytes) {
+            source++;                      /* a compressed cluster may be made of several */
+        }
+        bytes = MIN(piece->bytes - at, source->at + source->bytes - (piece->offset + at));
+        result = read_source(copy, source, piece->offset + at, buffer + at, bytes);
+    }
+    return result;
 }
 
 /* The length of the run of data, or of at least `sparse` zeroes, that begins at `at`. */

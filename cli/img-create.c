@@ -82,10 +82,20 @@ static int by_field(const void *a, const void *b)
     return strcmp((*(const Field *const *)a)->name, (*(const Field *const *)b)->name);
 }
 
-static void gather(GPtrArray *into, const Field *table)
+/* Formats take some keys of the file below them: those are listed with a file only. */
+static bool is_of_files(const char *key)
+{
+    return strcmp(key, "nocow") == 0 || strcmp(key, "extent_size_hint") == 0;
+}
+
+static void gather(GPtrArray *into, const Field *table, bool with_file)
 {
     for (; table && table->kind != FIELD_LAST; table++) {
-        if (!table->hidden) {
+        bool known = false;
+        for (guint i = 0; i < into->len; i++) {
+            known |= strcmp(((const Field *)into->pdata[i])->name, table->name) == 0;
+        }
+        if (!table->hidden && !known && (with_file || !is_of_files(table->name))) {
             g_ptr_array_add(into, (Field *)table);
         }
     }
@@ -132,10 +142,10 @@ bool img_print_creation_help(const char *format, const char *file, GError **err)
     if (!driver || (file && !(protocol = protocol_of(file, err)))) {
         return false;
     }
-    gather(fields, driver->create_options);
-    gather(fields, size_field);
+    gather(fields, driver->create_options, file != NULL);
+    gather(fields, size_field, false);
     if (protocol && protocol != driver) {
-        gather(fields, protocol->create_options);
+        gather(fields, protocol->create_options, true);
     }
     if (file) {
         printf("Supported options:\n");
@@ -159,8 +169,8 @@ bool img_print_amend_help(const char *format, GError **err)
     if (!driver->amend) {
         return fail(err, ENOTSUP, "Format driver '%s' does not support option amendment", format);
     }
-    gather(fields, driver->amend_options ? driver->amend_options : driver->create_options);
-    gather(fields, size_field);
+    gather(fields, driver->amend_options ? driver->amend_options : driver->create_options, false);
+    gather(fields, size_field, false);
     printf("Amend options for '%s':\n", format);
     print_fields(fields);
     return true;
@@ -231,7 +241,7 @@ static int create_run(Img *img, GError **err)
     if (!set_backing(create, options, err) || !read_size(create, options, &size, err)) {
         return 1;
     }
-    if (!image_create(file, format, size, options, !create->unsafe, img->quiet, &how, err)) {
+    if (!tool_make(file, format, size, options, !create->unsafe, img->quiet, &how, err)) {
         g_prefix_error(err, "%s: ", file);
         return 1;
     }

@@ -80,7 +80,7 @@ static bool copy_part(const Dd *dd, const ToolImage *from, GError **err)
     int flushed;
 
     find_part(dd, node_length(from->node), &source);
-    if (!image_create(dd->output, format, source.bytes, options, false, true, &making, err) || !tool_open(&target, &how, err)) {
+    if (!tool_make(dd->output, format, source.bytes, options, false, true, &making, err) || !tool_open(&target, &how, err)) {
         return false;
     }
     Copy copy = { .sources = &source, .source_count = 1, .target = target.node, .target_name = dd->output, .write_flags = target.write_flags,

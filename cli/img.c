@@ -229,6 +229,7 @@ int img_main(int argc, char **argv, const char *as)
 
     tool_name = as;
     signal(SIGPIPE, SIG_IGN);
+    tool_progress_prepare();
     if (!tool_options_read(standard_options, &standard, argc, argv, true, &first, &err)) {
         return usage(err);
     }

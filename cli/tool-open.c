@@ -12,6 +12,7 @@
 #include "cli/tool.h"
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* KEY=VALUE,... with dotted keys, as --image-opts takes it. */
 static Value *image_options(const ToolOpen *how, GError **err)
@@ -25,6 +26,9 @@ static Value *image_options(const ToolOpen *how, GError **err)
 
 static bool open_node(Node **out, const ToolOpen *how, const NodeOpen *flags, GError **err)
 {
+    if (!how->name) {
+        return node_open(out, how->more, flags, err);
+    }
     if (!how->image_opts) {
         return node_open_file(out, how->name, how->format, how->more, flags, err);
     }
@@ -64,7 +68,7 @@ bool tool_open(ToolImage *image, const ToolOpen *how, GError **err)
         .writable = how->writable, .share = how->share, .no_backing = how->no_backing, .no_io = how->no_io,
         .checking = how->checking, .trust = how->trust, .probe = true, .discard = how->discard, .detect_zeroes = how->detect_zeroes,
     };
-    NodePerms perms = (how->no_io ? 0 : PERM_CONSISTENT_READ) | (how->writable ? PERM_WRITE : 0) |
+    NodePerms perms = PERM_CONSISTENT_READ | (how->writable ? PERM_WRITE : 0) |
                       (how->writable && how->resizable ? PERM_RESIZE : 0);
     NodePerms shared = how->exclusive && !how->share ? PERM_CONSISTENT_READ | PERM_WRITE_UNCHANGED : PERM_ALL;
 
@@ -83,6 +87,21 @@ bool tool_open(ToolImage *image, const ToolOpen *how, GError **err)
     }
     image->write_flags = node_cache(image->node) & CACHE_WRITETHROUGH ? REQ_FUA : 0;
     return true;
+}
+
+/* What was begun and failed does not stay as an empty file. */
+bool tool_make(const char *name, const char *format, uint64_t size, const Value *options, bool check_backing, bool quiet, const NodeOpen *how,
+               GError **err)
+{
+    bool there = access(name, F_OK) == 0;
+
+    if (image_create(name, format, size, options, check_backing, quiet, how, err)) {
+        return true;
+    }
+    if (!there) {
+        unlink(name);
+    }
+    return false;
 }
 
 int tool_close(ToolImage *image)

@@ -268,14 +268,16 @@ static void usr1(int number)
     asked = 1;
 }
 
-void tool_progress_begin(ToolProgress *progress, bool shown, double step)
+void tool_progress_prepare(void)
 {
     struct sigaction action = { .sa_handler = usr1, .sa_flags = SA_RESTART };
 
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+void tool_progress_begin(ToolProgress *progress, bool shown, double step)
+{
     *progress = (ToolProgress){ .shown = shown, .printed = -1, .step = step };
-    if (!shown) {
-        sigaction(SIGUSR1, &action, NULL);
-    }
     tool_progress(progress, 0, 1);
 }
 
@@ -303,9 +305,6 @@ void tool_progress_end(ToolProgress *progress)
     if (progress->shown && progress->printed >= 0) {
         putchar('\n');
         progress->printed = -1;
-    }
-    if (!progress->shown) {
-        signal(SIGUSR1, SIG_DFL);
     }
 }
 

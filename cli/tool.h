@@ -71,6 +71,7 @@ typedef struct ToolProgress {
     bool shown;                            /* -p; else only SIGUSR1 asks */
     double percent, printed, step;         /* printed: -1 nothing yet */
 } ToolProgress;
+void tool_progress_prepare(void);          /* from now on SIGUSR1 asks */
 void tool_progress_begin(ToolProgress *progress, bool shown, double step);
 void tool_progress(ToolProgress *progress, uint64_t done, uint64_t total);
 void tool_progress_end(ToolProgress *progress);
@@ -84,7 +85,7 @@ typedef struct ToolImage {
 } ToolImage;
 
 typedef struct ToolOpen {
-    const char *name;                      /* as typed */
+    const char *name;                      /* as typed; NULL: the options say it all */
     const char *format;                    /* NULL: found out */
     const char *cache;                     /* NULL: writeback */
     const Value *more;                     /* further options of the node; NULL */
@@ -95,6 +96,9 @@ typedef struct ToolOpen {
 } ToolOpen;
 /* co */
 bool tool_open(ToolImage *image, const ToolOpen *how, GError **err);
+/* co; image_create() that leaves nothing behind when it fails. */
+bool tool_make(const char *name, const char *format, uint64_t size, const Value *options, bool check_backing, bool quiet, const NodeOpen *how,
+               GError **err);
 /* A relative name means, when it will stand inside an image: from where that is. The caller frees. */
 char *tool_beside(const char *image, const char *name);
 int tool_close(ToolImage *image);          /* flushes what was written, lets go; 0 or -errno of the flush */

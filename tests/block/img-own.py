@@ -70,7 +70,8 @@ def _(folder):
     os.mkdir(f"{folder}/sub")
     ok(roost("img", "create", "-f", "qcow2", "base.qcow2", "1M", cwd=folder))
     ok(roost("img", "create", "-f", "qcow2", "-b", "../base.qcow2", "-F", "qcow2", "sub/out.qcow2", cwd=folder))
-    ok(roost("img", "create", "-f", "qcow2", "-b", "sub/out.qcow2", "-F", "qcow2", "in.qcow2", cwd=folder))
+    refused(roost("img", "create", "-f", "qcow2", "-b", "sub/out.qcow2", "-F", "qcow2", "in.qcow2", cwd=folder), "base.qcow2")
+    ok(roost("img", "create", "--trust", "-f", "qcow2", "-b", "sub/out.qcow2", "-F", "qcow2", "in.qcow2", cwd=folder))
     ok(roost("img", "info", "sub/out.qcow2", cwd=folder))
     for command in (["info", "--backing-chain"], ["map"], ["convert", "-O", "raw"], ["compare"], ["commit"]):
         more = {"convert": ["x.raw"], "compare": ["base.qcow2"]}.get(command[0], [])
@@ -130,8 +131,8 @@ def _(folder):
         file.write(os.urandom(1 << 20))
     ran = subprocess.Popen([ROOST, "img", "convert", "-r", "1M", "-S", "0", "-f", "raw", "-O", "raw", "src.raw", "out.raw"], cwd=folder,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.5)
-    ran.send_signal(signal.SIGUSR1)
+    while not os.path.exists(f"{folder}/out.raw"):
+        time.sleep(0.02)
     time.sleep(0.2)
     begin = time.monotonic()
     ran.send_signal(signal.SIGINT)
@@ -146,6 +147,8 @@ def _(folder):
         file.write(b"x" * (4 << 20))
     ran = subprocess.Popen([ROOST, "img", "convert", "-r", "4M", "-m", "1", "-f", "raw", "-O", "raw", "src.raw", "out.raw"], cwd=folder,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not os.path.exists(f"{folder}/out.raw"):
+        time.sleep(0.02)
     for _ in range(4):
         time.sleep(0.15)
         ran.send_signal(signal.SIGUSR1)

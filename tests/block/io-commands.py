@@ -47,7 +47,7 @@ sequence("opening and closing", QCOW2, "img create -f qcow2 -b a.qcow2 -F qcow2 
          "io -f raw -c 'read 0 4' a.qcow2", "io -t none -c 'write 0 4k' a.qcow2", "io -n -c 'read 100 5' a.qcow2", "io -i threads -c length a.qcow2", "io -k -n -c 'read 0 1k' a.qcow2",
          "io -d unmap -c 'discard 0 64k' a.qcow2", "io -m -n -c 'write -P 3 1000 5000' -c 'read -P 3 1000 5000' a.qcow2", "io -U -c length a.qcow2", "io -U -r -c length a.qcow2",
          "io -s -c 'write -P 1 0 64k' -c 'read -P 1 0 64k' a.qcow2", "io -c 'read -P 1 0 64k' a.qcow2", "io --cmd length a.qcow2", "io -c length -f foo a.qcow2",
-         "io -C -c 'read 0 64k' -c map b.qcow2", "io -zz", "io a b")
+         "io -C -c 'read 0 64k' -c map b.qcow2", "~io -zz", "~io a b")
 sequence("reopening", QCOW2, "io -r -c 'reopen -w' -c 'write 0 1' -c 'reopen -r' -c 'write 0 1' a.qcow2", *each("reopen -c none", "reopen", "reopen -c foo", "reopen -r -w", "reopen x",
          "reopen -o lazy-refcounts=on"))
 sequence("a script", QCOW2, ("io a.qcow2", "length\nread 0 1k\n\nwrite -P 1 0 512\nfoo\nquit\nlength\n"), ("io a.qcow2", "read -P 9 0 1k\n"), ("io", "open a.qcow2\nlength"),
