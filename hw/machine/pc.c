@@ -16,6 +16,8 @@
 #include "hw/chipset/pci-hotplug.h"
 #include "hw/chipset/piix3.h"
 #include "hw/chipset/piix4-pm.h"
+#include "hw/floppy/drive.h"
+#include "hw/ide/piix-ide.h"
 #include "hw/intc/intc.h"
 #include "hw/isa/port92.h"
 #include "hw/machine/bootorder.h"
@@ -30,7 +32,7 @@ enum { PC_CPUS_MOST = 255, SERIAL_PORTS = 4, DRIVES_MOST = 4 };
 
 typedef struct PcBoard {
     Machine *machine;
-    Device *pcihost, *piix3, *ide, *pm, *pci_hotplug, *cpu_hotplug, *port92, *i8042, *rtc, *pit, *hpet;
+    Device *pcihost, *piix3, *ide, *fdc, *pm, *pci_hotplug, *cpu_hotplug, *port92, *i8042, *rtc, *pit, *hpet;
     PciBus *pci;
     IsaBus *isa;
     Intc *intc;
@@ -274,6 +276,22 @@ static bool make_hotplug(PcBoard *pc, GError **err)
     return finish(pc->cpu_hotplug, err);
 }
 
+/* DMA controllers, and the floppy controller that needs them. */
+static bool make_floppy_controller(PcBoard *pc, GError **err)
+{
+    Device *dma = make(pc, &i8257_model, &pc->isa->bus, err);
+
+    return dma && finish(dma, err) && (pc->fdc = make(pc, &isa_fdc_model, &pc->isa->bus, err)) && finish(pc->fdc, err);
+}
+
+static bool make_floppy(PcBoard *pc, const Value *config, GError **err)
+{
+    g_autoptr(Value) unit = value_new_uint(value_get_uint(config, "index", 0)), id = value_new_string(value_get_string(config, "id", ""));
+    Device *drive = make(pc, &floppy_model, isa_fdc_bus(pc->fdc), err);
+
+    return drive && device_set(drive, "unit", unit, err) && device_set(drive, "drive", id, err) && finish(drive, err);
+}
+
 /* The device that a drive of the configuration stands for: index 0 and 1 are on ide.0, 2 and 3 on ide.1. if=virtio and if=none are named
  * by devices[]. */
 static bool make_drive(PcBoard *pc, const Value *config, GError **err)
@@ -292,26 +310,65 @@ static bool make_drives(PcBoard *pc, GError **err)
 
     for (size_t i = 0; i < value_length(drives); i++) {
         const char *interface = value_get_string(value_at(drives, i), "if", "ide");
-        if (strcmp(interface, "ide") == 0 && !make_drive(pc, value_at(drives, i), err)) {
+        if ((strcmp(interface, "ide") == 0 && !make_drive(pc, value_at(drives, i), err)) ||
+            (strcmp(interface, "floppy") == 0 && !make_floppy(pc, value_at(drives, i), err))) {
             return false;
         }
     }
     return true;
 }
 
+/* Floppy types, and the geometry of the two disks on the first cable, with how to fold it (a pair of bits each). */
+static void write_cmos_drives(PcBoard *pc)
+{
+    enum { FLOPPIES = 0x10, DISKS = 0x12, DISK_TYPES = 0x19, FIRST_DISK = 0x1b, DISK_BYTES = 9, TRANSLATION = 0x39, USER_TYPE = 47 };
+    uint8_t disks = 0, translation = 0;
+
+    rtc_set_cmos(pc->rtc, FLOPPIES, (uint8_t)(isa_fdc_cmos_type(pc->fdc, 0) << 4 | isa_fdc_cmos_type(pc->fdc, 1)));
+    for (unsigned i = 0; i < 4; i++) {
+        IdeGeometry disk = { 0 };
+        bool there = piix_ide_geometry(pc->ide, i / 2, i % 2, &disk);
+        const uint8_t bytes[DISK_BYTES] = { (uint8_t)disk.cylinders, (uint8_t)(disk.cylinders >> 8), (uint8_t)disk.heads, 0xff, 0xff,
+                                            (uint8_t)(0xc0 | (disk.heads > 8 ? 8 : 0)), (uint8_t)disk.cylinders, (uint8_t)(disk.cylinders >> 8),
+                                            (uint8_t)disk.sectors };
+        if (there) {
+            translation = (uint8_t)(translation | (unsigned)(disk.translation - CHS_NONE) << 2 * i);
+        }
+        if (i >= 2) {
+            continue;
+        }
+        disks = (uint8_t)(disks | (there ? i ? 0x0f : 0xf0 : 0));
+        rtc_set_cmos(pc->rtc, (uint8_t)(DISK_TYPES + i), there ? USER_TYPE : 0);
+        for (unsigned j = 0; j < DISK_BYTES; j++) {
+            rtc_set_cmos(pc->rtc, (uint8_t)(FIRST_DISK + i * DISK_BYTES + j), there ? bytes[j] : 0);
+        }
+    }
+    rtc_set_cmos(pc->rtc, DISKS, disks);
+    rtc_set_cmos(pc->rtc, TRANSLATION, translation);
+}
+
+static uint8_t equipment(PcBoard *pc)
+{
+    enum { FLOPPY = 0x01, FPU = 0x02, MOUSE = 0x04 };
+    unsigned floppies = (isa_fdc_cmos_type(pc->fdc, 0) != 0) + (isa_fdc_cmos_type(pc->fdc, 1) != 0);
+
+    return (uint8_t)(FPU | MOUSE | (floppies ? FLOPPY | (floppies - 1) << 6 : 0));
+}
+
 /* CMOS bytes that BIOSes read: memory sizes, equipment, processors, and the boot order in codes of a nibble. */
 static void write_cmos(PcBoard *pc, const char *order)
 {
-    enum { EQUIPMENT = 0x14, BOOT_FLAGS = 0x38, BOOT_ORDER = 0x3d, CPUS = 0x5f, FPU_AND_MOUSE = 0x06, NO_FLOPPY_CHECK = 1 };
+    enum { EQUIPMENT = 0x14, BOOT_FLAGS = 0x38, BOOT_ORDER = 0x3d, CPUS = 0x5f };
     uint8_t codes[3] = { 0 };
 
     for (unsigned i = 0; i < sizeof codes && order[i]; i++) {
         codes[i] = order[i] == 'a' || order[i] == 'b' ? 1 : order[i] == 'c' ? 2 : order[i] == 'd' ? 3 : order[i] == 'n' ? 4 : 0;
     }
     rtc_set_memory_size(pc->rtc, i440fx_ram_below_4g(pc->pcihost), i440fx_ram_above_4g(pc->pcihost));
-    rtc_set_cmos(pc->rtc, EQUIPMENT, FPU_AND_MOUSE);
+    rtc_set_cmos(pc->rtc, EQUIPMENT, equipment(pc));
+    write_cmos_drives(pc);
     rtc_set_cmos(pc->rtc, CPUS, (uint8_t)(pc->cpus - 1));
-    rtc_set_cmos(pc->rtc, BOOT_FLAGS, (uint8_t)(codes[2] << 4 | NO_FLOPPY_CHECK));
+    rtc_set_cmos(pc->rtc, BOOT_FLAGS, (uint8_t)(codes[2] << 4));
     rtc_set_cmos(pc->rtc, BOOT_ORDER, (uint8_t)(codes[1] << 4 | codes[0]));
 }
 
@@ -383,8 +440,8 @@ static bool pc_build(Machine *machine, GError **err)
     pc->has_acpi = value_get_flag(options, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
     pc->has_hpet = value_get_flag(options, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
     return make_chipset(pc, err) && make_interrupts(pc, err) && make_cpus(pc, err) && make_timers(pc, err) && make_keyboard(pc, err) &&
-           make_serials(pc, err) && make_debug_port(pc, err) && make_piix_functions(pc, err) && make_hotplug(pc, err) && make_fw_cfg(pc, err) &&
-           make_drives(pc, err);
+           make_serials(pc, err) && make_debug_port(pc, err) && make_floppy_controller(pc, err) && make_piix_functions(pc, err) && make_hotplug(pc, err) &&
+           make_fw_cfg(pc, err) && make_drives(pc, err);
 }
 
 #define PC_BOARD(version, more)                                                                                    \
