@@ -422,7 +422,8 @@ int qcow2_snapshots_store(Qcow2 *qcow2)
         qcow2->snapshots_bytes = old_bytes;
         return result;
     }
-    if (old_bytes && range_within(old_offset, old_bytes, node_length(qcow2->node.file))) {
+    /* The file may end within the table's last cluster; a table that begins beyond its end was never counted. */
+    if (old_bytes && range_within(old_offset, old_bytes, qcow2_clusters(qcow2, node_length(qcow2->node.file)) << qcow2->cluster_bits)) {
         qcow2_refcount_add(qcow2, old_offset, old_bytes, -1, Q2_FREE_SNAPSHOT);
     }
     return qcow2_regions_rebuild(qcow2);
