@@ -35,6 +35,7 @@ typedef struct Balloon {
     VirtioPci base;
     bool deflate_on_oom, reporting, hints, page_poison;
     uint32_t wanted, actual;               /* pages in the balloon: as the host wishes, as the guest says */
+    uint32_t poison;                       /* what the guest fills free pages with */
     uint32_t polling;                      /* seconds */
     Timer poll;
     QueueElement *stats_element;           /* pushed back, it asks for statistics */
@@ -136,7 +137,7 @@ static void handle_pages(Virtio *virtio, unsigned index)
 /* Free pages that the guest would like to find poisoned must keep what they hold. */
 static void handle_reports(Virtio *virtio, unsigned index)
 {
-    bool poisoned = virtio_has(virtio, F_PAGE_POISON) && virtio_config_get(virtio, AT_POISON, 4) != 0;
+    bool poisoned = virtio_has(virtio, F_PAGE_POISON) && balloon_of(virtio)->poison != 0;
     QueueElement *element;
 
     while ((element = queue_next(virtio_queue(virtio, index)))) {
@@ -260,6 +261,7 @@ static void balloon_config_written(Virtio *virtio, unsigned offset, unsigned siz
 
     (void)offset;
     (void)size;
+    balloon->poison = (uint32_t)virtio_config_get(virtio, AT_POISON, 4);
     if (actual != balloon->actual) {
         balloon->actual = actual;
         Value *data = value_new_object();
@@ -272,6 +274,7 @@ static void balloon_reset(Virtio *virtio)
 {
     Balloon *balloon = balloon_of(virtio);
 
+    balloon->poison = 0;
     virtio_config_set(virtio, AT_POISON, 4, 0);
     forget_stats(balloon);
     balloon->stats_when = 0;
@@ -284,6 +287,7 @@ static bool balloon_after_load(Virtio *virtio, GError **err)
     (void)err;
     virtio_config_set(virtio, AT_WANTED, 4, balloon->wanted);
     virtio_config_set(virtio, AT_ACTUAL, 4, balloon->actual);
+    virtio_config_set(virtio, AT_POISON, 4, balloon->poison);
     return true;
 }
 
@@ -430,7 +434,7 @@ static const Field balloon_props[] = {
     FIELD_END };
 
 static const Field balloon_saved[] = {
-    SAVE_VIRTIO_PCI(Balloon, base), SAVE_U32(Balloon, wanted), SAVE_U32(Balloon, actual), SAVE_TIMER(Balloon, poll),
+    SAVE_VIRTIO_PCI(Balloon, base), SAVE_U32(Balloon, wanted), SAVE_U32(Balloon, actual), SAVE_U32(Balloon, poison), SAVE_TIMER(Balloon, poll),
     FIELD_END };
 
 const DeviceModel virtio_balloon_models[VIRTIO_PCI_KINDS] = VIRTIO_PCI_MODELS("virtio-balloon",

@@ -99,7 +99,8 @@ static void update_bells(Virtio *virtio)
             add_bells(vpci, &virtio->queues[i]);
         }
     }
-    bool same = old && old->len == vpci->bells->len && memcmp(old->data, vpci->bells->data, old->len * sizeof(VirtioBell)) == 0;
+    bool same = old && old->len == vpci->bells->len &&
+                (old->len == 0 || memcmp(old->data, vpci->bells->data, old->len * sizeof(VirtioBell)) == 0);
     for (guint i = 0; old && !same && i < old->len; i++) {
         const VirtioBell *bell = &g_array_index(old, VirtioBell, i);
         space_remove_doorbell(bell->space, &bell->bell);

@@ -245,7 +245,8 @@ static void serve(VirtioQueue *vq)
 {
     Virtio *virtio = vq->virtio;
 
-    if (!virtio->live || virtio->paused || !queue_started(vq->queue) || !virtio->transport->space(virtio)) {
+    if (!virtio->live || virtio->paused || !__atomic_load_n(&virtio->wanted, __ATOMIC_ACQUIRE) || !queue_started(vq->queue) ||
+        !virtio->transport->space(virtio)) {
         return;
     }
     TRACE(&virtio_trace[TRACE_KICK], "%s queue %u", device_name(virtio->device), vq->index);
@@ -356,6 +357,7 @@ static void became_idle(Virtio *virtio)
     virtio->phase = VIRTIO_IDLE;
     virtio->idle = true;
     virtio->held_status = 0;
+    g_free(__atomic_exchange_n(&virtio->complaint, NULL, __ATOMIC_ACQ_REL));   /* of the queues that were */
     if (virtio->start_again) {
         virtio->start_again = false;
         virtio_start(virtio);
@@ -446,6 +448,7 @@ void virtio_start(Virtio *virtio)
     TRACE(&virtio_trace[TRACE_START], "%s features 0x%" G_GINT64_MODIFIER "x", device_name(virtio->device), virtio->accepted);
     virtio->phase = VIRTIO_LIVE;
     virtio->idle = false;
+    __atomic_store_n(&virtio->wanted, true, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < virtio->queue_count; i++) {
         start_queue(virtio, &virtio->queues[i]);
     }
@@ -466,6 +469,7 @@ void virtio_stop(Virtio *virtio)
     }
     TRACE(&virtio_trace[TRACE_STOP], "%s", device_name(virtio->device));
     virtio->phase = VIRTIO_STOPPING;
+    __atomic_store_n(&virtio->wanted, false, __ATOMIC_RELEASE);                /* a driver of old may lay out its rings anew already */
     virtio->transport->queues_changed(virtio);
     do_on_loop(virtio, stop_on_loop);
 }

@@ -108,6 +108,7 @@ struct Virtio {
     VirtioQueue *queues;
     VirtioPhase phase;
     bool idle;                             /* phase is VIRTIO_IDLE: what a reset waits for */
+    bool wanted;                           /* atomic: phase is VIRTIO_LIVE, for the queues' side */
     bool start_again;                      /* DRIVER_OK came while stopping */
     uint8_t held_status;                   /* what the status register shows until idle */
     bool watched;                          /* between virtio_realized() and virtio_unrealize() */
