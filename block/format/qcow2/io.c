@@ -88,7 +88,7 @@ int qcow2_read(Qcow2 *qcow2, uint64_t guest, Iov to)
         part = iov_part(to, done, map.bytes);
         switch (map.kind) {
         case Q2_NORMAL:
-            ret = qcow2->crypt_method ? read_encrypted(qcow2, map.host, guest + done, part) : node_preadv(qcow2->data, map.host, part, 0);
+            ret = qcow2->crypt_method ? read_encrypted(qcow2, map.host, guest + done, part) : qcow2_data_request(qcow2, false, map.host, part, 0);
             break;
         case Q2_UNALLOCATED:
         case Q2_UNALLOCATED_ALLOC:
@@ -332,7 +332,7 @@ static int write_data(Qcow2 *qcow2, uint64_t host, uint64_t guest, Iov from, Req
     if (ret < 0) {
         return ret;
     }
-    return qcow2->crypt_method ? write_encrypted(qcow2, host, guest, from, flags) : node_pwritev(qcow2->data, host, from, flags);
+    return qcow2->crypt_method ? write_encrypted(qcow2, host, guest, from, flags) : qcow2_data_request(qcow2, true, host, from, flags);
 }
 
 /* What the run does not write of its first and last unit, around the data, as one request. */

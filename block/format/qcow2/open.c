@@ -306,6 +306,7 @@ static bool become_writable(Qcow2 *qcow2, const NodeOpen *how, GError **err)
 
 static bool open_image(Qcow2 *qcow2, const NodeOpen *how, GError **err)
 {
+    qcow2_gather_init(qcow2);
     qcow2->freed = g_array_new(FALSE, FALSE, sizeof(Qcow2Freed));
     qcow2->freed_written = g_array_new(FALSE, FALSE, sizeof(Qcow2Freed));
     qcow2->freed_stable = g_array_new(FALSE, FALSE, sizeof(Qcow2Freed));
@@ -328,6 +329,7 @@ static void release_all(Qcow2 *qcow2)
     qcow2_crypt_close(qcow2);
     qcow2_snapshots_free(qcow2);
     qcow2_regions_free(qcow2);
+    qcow2_gather_free(qcow2);
     qcow2_cache_free(&qcow2->l2_cache);
     qcow2_cache_free(&qcow2->refblock_cache);
     g_clear_pointer(&qcow2->l1, g_free);

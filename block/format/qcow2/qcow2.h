@@ -262,6 +262,7 @@ typedef struct Qcow2Alloc Qcow2Alloc;      /* an allocating write in flight */
 typedef struct Qcow2Freed { uint64_t offset, bytes; Qcow2Free why; } Qcow2Freed;
 typedef struct Qcow2SnapshotFaults Qcow2SnapshotFaults;
 typedef struct Qcow2Regions Qcow2Regions;
+typedef struct Qcow2Gather Qcow2Gather;    /* merge.c: small requests of this turn */
 typedef struct Qcow2Crypt Qcow2Crypt;      /* crypt.c */
 typedef struct Qcow2Bitmaps Qcow2Bitmaps;  /* bitmap.c */
 
@@ -338,6 +339,7 @@ struct Qcow2 {
     Qcow2Alloc *allocs;
     int sparse;                            /* block_status: 1 data clusters may be holes in the file, 0 not, -1 not looked at */
     Qcow2Regions *regions;
+    Qcow2Gather *gather;
     unsigned overlap;                      /* Qcow2Region bits that are checked */
 
     Qcow2Snapshot *snapshots;              /* snapshot_count */
@@ -413,6 +415,10 @@ void qcow2_request_end(Qcow2 *qcow2, unsigned phase);
 struct Qcow2Alloc { uint64_t first, end; CoQueue waiters; Qcow2Alloc *next; };
 void qcow2_alloc_begin(Qcow2 *qcow2, Qcow2Alloc *alloc, uint64_t guest, uint64_t bytes);
 void qcow2_alloc_end(Qcow2 *qcow2, Qcow2Alloc *alloc);
+/* merge.c: to qcow2->data, maybe as part of a neighbour's request */
+int qcow2_data_request(Qcow2 *qcow2, bool write, uint64_t host, Iov iov, RequestFlags flags);
+void qcow2_gather_init(Qcow2 *qcow2);
+void qcow2_gather_free(Qcow2 *qcow2);
 /* compress.c: on worker threads */
 int qcow2_read_compressed(Qcow2 *qcow2, uint64_t entry, uint64_t skip, Iov to);
 int qcow2_write_compressed(Qcow2 *qcow2, uint64_t guest, Iov from);
