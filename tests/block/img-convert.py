@@ -3,14 +3,14 @@
 # img-convert.py - roost img convert and dd beside qemu-img: the same images come out
 from beside import *
 
-# A source with data, zeroes and holes: 40 MiB.
+# A source with data, zeroes and holes: 10 MiB.
 MIXED = """sh 'python3 -c "
 import random
 r = random.Random(7)
 with open(\\"src.raw\\", \\"wb\\") as f:
-    f.truncate(40 << 20)
-    for i in range(60):
-        f.seek(r.randrange(0, 39 << 20) // 512 * 512)
+    f.truncate(10 << 20)
+    for i in range(30):
+        f.seek(r.randrange(0, 9 << 20) // 512 * 512)
         n = r.choice([512, 4096, 60000, 65536, 300000])
         f.write(r.choice([bytes(n), r.randbytes(n), bytes([i]) * n]))
 "'"""
@@ -38,12 +38,12 @@ sequence("convert: chains and -B", *CHAIN, "img convert -O raw top.qcow2 a.raw",
 sequence("convert: several sources", "sh 'yes one | head -c 1000000 > a.raw; yes two | head -c 512 > b.raw'", "img create -f qcow2 c.qcow2 1M",
          "io -c 'write -P 5 64k 64k' c.qcow2", "img convert -f raw -O raw a.raw b.raw a.raw d.raw", "img convert -O qcow2 a.raw c.qcow2 b.raw e.qcow2",
          "img info e.qcow2", "img convert -f raw -O qcow2 b.raw b.raw b.raw f.qcow2")
-sequence("convert: into what is there", MIXED, "sh 'yes | head -c 50M > a.raw'", "img convert -n -f raw -O raw src.raw a.raw", "img create -f qcow2 b.qcow2 40M",
-         "io -c 'write -P 9 0 40M' b.qcow2", "img convert -n -O qcow2 src.raw b.qcow2", "img create -f qcow2 c.qcow2 10M", "img convert -n -O qcow2 src.raw c.qcow2",
-         "img create -f qcow2 d.qcow2 40M", "img convert -n --target-is-zero -O qcow2 src.raw d.qcow2", "img convert --target-is-zero -O qcow2 src.raw e.qcow2",
-         "img create -f qcow2 g.qcow2 40M", "img convert -n --target-image-opts src.raw driver=qcow2,file.filename=g.qcow2",
+sequence("convert: into what is there", MIXED, "sh 'yes | head -c 12M > a.raw'", "img convert -n -f raw -O raw src.raw a.raw", "img create -f qcow2 b.qcow2 10M",
+         "io -c 'write -P 9 0 10M' b.qcow2", "img convert -n -O qcow2 src.raw b.qcow2", "img create -f qcow2 c.qcow2 3M", "img convert -n -O qcow2 src.raw c.qcow2",
+         "img create -f qcow2 d.qcow2 10M", "img convert -n --target-is-zero -O qcow2 src.raw d.qcow2", "img convert --target-is-zero -O qcow2 src.raw e.qcow2",
+         "img create -f qcow2 g.qcow2 10M", "img convert -n --target-image-opts src.raw driver=qcow2,file.filename=g.qcow2",
          "img convert --target-image-opts src.raw driver=qcow2,file.filename=g.qcow2", "img convert -n -O raw src.raw nope",
-         "img create -f qcow2 -o preallocation=metadata h.qcow2 40M", "img convert -n -O qcow2 src.raw h.qcow2")
+         "img create -f qcow2 -o preallocation=metadata h.qcow2 10M", "img convert -n -O qcow2 src.raw h.qcow2")
 sequence("convert: preallocated", MIXED, "img convert -O qcow2 -o preallocation=metadata src.raw a.qcow2", "img convert -O qcow2 -o preallocation=full src.raw b.qcow2",
          "img convert -O raw -o preallocation=full src.raw c.raw", "img convert -O qcow2 -o preallocation=falloc src.raw d.qcow2",
          "img convert -c -O qcow2 -o preallocation=full src.raw e.qcow2")
@@ -57,8 +57,8 @@ sequence("convert: bitmaps", "img create -f qcow2 a.qcow2 10M", "img bitmap --ad
 sequence("convert: odd lengths", "sh 'yes | head -c 100001 > a.raw'", "img convert -f raw -O qcow2 a.raw b.qcow2", "img convert -f raw -O raw a.raw c.raw",
          "img convert -c -f raw -O qcow2 a.raw d.qcow2", "img convert -c -f raw -O qcow2 a.raw a.raw e.qcow2", "sh 'stat -c %s c.raw'", "img convert -f raw -O raw a.raw a.raw f.raw")
 sequence("dd", MIXED, "img dd if=src.raw of=a.raw", "img dd -f raw -O qcow2 bs=1M if=src.raw of=b.qcow2", "img dd bs=1M count=3 if=src.raw of=c.raw",
-         "img dd bs=64k skip=5 count=7 if=src.raw of=d.raw", "img dd bs=1M skip=39 count=7 if=src.raw of=e.raw", "img dd bs=1M skip=40 if=src.raw of=f.raw",
-         "img dd bs=1M count=0 if=src.raw of=g.raw", "img dd -O qcow2 bs=3000 count=5 skip=1 if=src.raw of=h.qcow2", "img dd bs=0 if=src.raw of=i.raw",
+         "img dd bs=64k skip=5 if=src.raw of=d.raw", "img dd bs=1M skip=9 if=src.raw of=e.raw", "img dd bs=1M skip=10 if=src.raw of=f.raw",
+         "img dd bs=1M count=0 if=src.raw of=g.raw", "img dd -O qcow2 bs=3000 count=5 if=src.raw of=h.qcow2", "img dd bs=0 if=src.raw of=i.raw",
          "img dd bs=x if=src.raw of=i.raw", "img dd count=-1 if=src.raw of=i.raw", "img dd --image-opts if=driver=raw,file.filename=src.raw of=j.raw")
 if __name__ == "__main__":
     main()

@@ -103,6 +103,16 @@ def _(folder):
     check(not ok(roost("img", "info", "-U", "a.qcow2", cwd=folder)).err, "nobody holds it any more")
 
 
+@in_folder("dd: count is of the blocks behind skip")
+def _(folder):
+    source = os.urandom(1 << 20)
+    with open(f"{folder}/a.raw", "wb") as file:
+        file.write(source)
+    for block, skip, count in ((65536, 5, 7), (512, 3, 1000), (100000, 9, 7), (3000, 1, 5)):
+        ok(roost("img", "dd", f"bs={block}", f"skip={skip}", f"count={count}", "if=a.raw", "of=b.raw", cwd=folder))
+        check(open(f"{folder}/b.raw", "rb").read().rstrip(b"\0") == source[skip * block:(skip + count) * block].rstrip(b"\0"), (block, skip, count))
+
+
 @in_folder("an image into itself is refused before anything is lost")
 def _(folder):
     with open(f"{folder}/a.raw", "wb") as file:
