@@ -181,7 +181,7 @@ static bool below_is_zero(const Qcow2 *qcow2, uint64_t guest)
 typedef enum { WAY_IN_PLACE, WAY_NEW, WAY_FILL } Way;
 typedef struct Cluster { Way way; bool zero_under, has_data; } Cluster;
 
-/* What a write to an entry's subclusters has to do. */
+/* What a write to an entry's subclusters has to do. guest: where the cluster begins, since a backing file may end within it. */
 static Cluster look(const Qcow2 *qcow2, uint64_t entry, uint64_t bitmap, uint64_t guest)
 {
     bool copied = qcow2->external ? (entry & Q2_COPIED) != 0 : (entry & Q2_COPIED) && (entry & Q2_L2_OFFSET);
@@ -275,10 +275,10 @@ static int plan(Qcow2 *qcow2, uint64_t guest, uint64_t bytes, Run *run)
     if (ret < 0) {
         return ret;
     }
-    first = look(qcow2, qcow2_l2_entry(qcow2, table, index), qcow2_l2_bitmap(qcow2, table, index), guest);
+    first = look(qcow2, qcow2_l2_entry(qcow2, table, index), qcow2_l2_bitmap(qcow2, table, index), guest - in_cluster);
     *run = (Run){ .guest = guest, .zero_under = first.zero_under, .fill = first.way == WAY_FILL };
     run->whole = qcow2->subclusters == 1 || (!run->fill && first.has_data);
-    run->count = same_way(qcow2, table, index, guest, qcow2_clusters(qcow2, in_cluster + bytes), first);
+    run->count = same_way(qcow2, table, index, guest - in_cluster, qcow2_clusters(qcow2, in_cluster + bytes), first);
     host = first.way == WAY_IN_PLACE ? -EAGAIN : run->fill ? (int64_t)(qcow2_l2_entry(qcow2, table, index) & Q2_L2_OFFSET)
                                                            : place_for(qcow2, guest, &run->count, &run->fresh);
     run->bytes = MIN(bytes, (run->count << qcow2->cluster_bits) - in_cluster);
