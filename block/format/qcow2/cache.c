@@ -659,3 +659,24 @@ int qcow2_caches_drop(Qcow2 *qcow2)
     }
     return ret;
 }
+
+int qcow2_unfinished_begin(Qcow2 *qcow2, bool *marked)
+{
+    *marked = qcow2->version >= 3 && !(qcow2->incompatible & Q2_INCOMPAT_DIRTY);
+    return *marked ? qcow2_mark(qcow2, Q2_INCOMPAT_DIRTY, 0) : 0;
+}
+
+int qcow2_unfinished_end(Qcow2 *qcow2, bool marked, int result)
+{
+    if (result < 0 || !marked || qcow2->lazy) {
+        return result;                     /* what failed half-way is mended when it is opened again */
+    }
+    result = qcow2_sync_locked(qcow2);
+    if (result == 0) {
+        result = qcow2_writeback(qcow2);   /* of what that released */
+    }
+    if (result == 0) {
+        result = qcow2_flush_files(qcow2);
+    }
+    return result == 0 ? qcow2_mark(qcow2, 0, Q2_INCOMPAT_DIRTY) : result;
+}

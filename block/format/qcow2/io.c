@@ -173,9 +173,12 @@ typedef struct Run {                       /* clusters that a write is given, or
     bool at_once;
 } Run;
 
+/* Under all of guest's cluster. */
 static bool below_is_zero(const Qcow2 *qcow2, uint64_t guest)
 {
-    return !qcow2->node.backing || guest >= MIN(node_length(qcow2->node.backing), qcow2->node.length);
+    uint64_t cluster = guest & ~(qcow2->cluster_size - 1);
+
+    return !qcow2->node.backing || cluster >= MIN(node_length(qcow2->node.backing), qcow2->node.length);
 }
 
 typedef enum { WAY_IN_PLACE, WAY_NEW, WAY_FILL } Way;

@@ -142,6 +142,10 @@ int qcow2_sync(Qcow2 *qcow2);
 int qcow2_sync_locked(Qcow2 *qcow2);
 /* qcow2_sync_locked(), and both caches are empty afterwards: before tables are written past them. */
 int qcow2_caches_drop(Qcow2 *qcow2);
+/* Around a change that goes through states which are no harm to data but not what a check expects: the dirty bit is set meanwhile (version 3), so
+ * that whoever opens the image after a power cut mends it. end returns result, or what ending it failed with. co, lock held. */
+int qcow2_unfinished_begin(Qcow2 *qcow2, bool *marked);
+int qcow2_unfinished_end(Qcow2 *qcow2, bool marked, int result);
 /* Memory of tables that nobody asked for since the last call is given back. Any time. */
 void qcow2_cache_trim(Qcow2Cache *cache);
 bool qcow2_is_clean(const Qcow2 *qcow2);   /* the mapping in memory is the one on stable storage */
