@@ -8,8 +8,10 @@
  *            that a file has gathered, without a fight for the file's lock
  *   pool     all else blocks: a thread each, up to THREADS_MOST
  *
- * What a turn of the loop gathers is handed over with one lock. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only when it
- * sleeps.
+ * What a turn of the loop gathers is handed over with one lock, to the threads that fell asleep last, each of which is woken with
+ * its request in its hand. Threads do not wake each other: that drove them from processor to processor, while the loop keeps one
+ * and lets the pool have the rest. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only
+ * when it sleeps.
  *
  * Threads  requests: the loop's own; `mutex` guards the pool and the files' lists of writes; `done` is a list without lock
  * Tests    tests/block/aio.c
@@ -18,9 +20,12 @@
 #include "base/lock.h"
 #include "block/aio/engine.h"
 #include <errno.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define THREADS_MOST  64
 #define IDLE_SECONDS  10
@@ -35,10 +40,17 @@ typedef struct Threads {
     unsigned finishing;                    /* atomic: threads that are about to kick the loop */
 } Threads;
 
+typedef struct Hand {                      /* a thread of the pool */
+    struct Hand *next;                     /* in the list of those that are idle, or of those that are to be woken */
+    AioOp *op;                             /* what it was given while it was idle */
+    uint32_t called;                       /* atomic; it sleeps on this (futex) until it is 1 */
+    bool used;
+} Hand;
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static Hand hands[THREADS_MOST], *idle;
 static AioOp *queue, **queue_end = &queue;
-static unsigned waiting, threads, idle;
+static unsigned threads;
 
 /* ---- the pool ---- */
 
@@ -47,7 +59,6 @@ static void append(AioOp *op)
     op->next = NULL;
     *queue_end = op;
     queue_end = &op->next;
-    waiting++;
 }
 
 static AioOp *pop(void)
@@ -56,7 +67,6 @@ static AioOp *pop(void)
 
     if (op) {
         queue = op->next;
-        waiting--;
         if (!queue) {
             queue_end = &queue;
         }
@@ -131,26 +141,44 @@ static void serve(AioOp *op)
     pthread_mutex_lock(&mutex);
 }
 
-static void *pool_thread(void *opaque G_GNUC_UNUSED)
+/* Mutex held on entry and return: asleep until somebody gives it something, or NULL after a long time. What was given may be found
+ * before the wake comes, which then wakes for nothing some time later. */
+static AioOp *wait_for_work(Hand *hand)
 {
-    struct timespec until;
-    int result = 0;
+    static const struct timespec long_time = { .tv_sec = IDLE_SECONDS };
+    bool timed_out = false;
+
+    hand->op = NULL;
+    hand->next = idle;
+    idle = hand;
+    while (!hand->op && !timed_out) {
+        pthread_mutex_unlock(&mutex);
+        timed_out = syscall(SYS_futex, &hand->called, FUTEX_WAIT_PRIVATE, 0, &long_time, NULL, 0) < 0 && errno == ETIMEDOUT;
+        __atomic_store_n(&hand->called, 0, __ATOMIC_RELAXED);
+        pthread_mutex_lock(&mutex);
+    }
+    if (!hand->op) {
+        Hand **link = &idle;
+
+        while (*link != hand) {
+            link = &(*link)->next;
+        }
+        *link = hand->next;
+    }
+    return hand->op;
+}
+
+static void *pool_thread(void *opaque)
+{
+    Hand *hand = opaque;
     AioOp *op;
 
     pthread_setname_np(pthread_self(), "aio");
     pthread_mutex_lock(&mutex);
-    while ((op = pop()) || result != ETIMEDOUT) {
-        if (op) {
-            serve(op);
-            result = 0;
-            continue;
-        }
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += IDLE_SECONDS;
-        idle++;
-        result = pthread_cond_timedwait(&wake, &mutex, &until);
-        idle--;
+    while ((op = pop()) || (op = wait_for_work(hand))) {
+        serve(op);
     }
+    hand->used = false;
     threads--;
     pthread_mutex_unlock(&mutex);
     return NULL;
@@ -162,29 +190,58 @@ static void start_thread(void)
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
+    Hand *hand = hands;
 
+    while (hand->used) {
+        hand++;
+    }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, pool_thread, NULL) == 0) {
+    if (pthread_create(&thread, &attributes, pool_thread, hand) == 0) {
+        hand->used = true;
         threads++;
     }
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+static void wake(Hand *hand)
+{
+    __atomic_store_n(&hand->called, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &hand->called, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
 /* ---- the loop's side ---- */
 
-static void hand_over(AioOp *op)
+/* Mutex held: to somebody idle, who goes on the list of those to be woken once the mutex is free; else into the queue. */
+static void give(AioOp *op, Hand **to_wake)
+{
+    Hand *hand = idle;
+
+    if (hand) {
+        idle = hand->next;
+        hand->op = op;
+        hand->next = *to_wake;
+        *to_wake = hand;
+        return;
+    }
+    append(op);
+    if (threads < THREADS_MOST) {
+        start_thread();
+    }
+}
+
+static void hand_over(AioOp *op, Hand **to_wake)
 {
     AioFile *file = op->file;
 
     if (!is_serial(op)) {
-        append(op);
+        give(op, to_wake);
     } else if (!file->writing) {
         file->writing = true;
-        append(op);
+        give(op, to_wake);
     } else {
         op->next = NULL;
         if (file->writes) {
@@ -196,23 +253,11 @@ static void hand_over(AioOp *op)
     }
 }
 
-/* Mutex held; how many idle ones are to be woken, once it is free. All wakes come from here: a thread of the pool that woke the next
- * one would drive it away to another processor, while this loop keeps one and lets the pool have the rest. */
-static unsigned call_hands(void)
-{
-    unsigned called = MIN(waiting, idle);
-
-    for (unsigned missing = waiting - called; missing > 0 && threads < THREADS_MOST; missing--) {
-        start_thread();
-    }
-    return called;
-}
-
 /* A host that starts not even one thread gets its work done on the loop's. */
 static void submit(Threads *this)
 {
+    Hand *to_wake = NULL, *hand;
     AioOp *op, *next;
-    unsigned called;
 
     if (!this->gathered) {
         return;
@@ -220,17 +265,17 @@ static void submit(Threads *this)
     pthread_mutex_lock(&mutex);
     for (op = this->gathered; op; op = next) {
         next = op->next;
-        hand_over(op);
+        hand_over(op, &to_wake);
     }
     this->gathered = NULL;
     this->gathered_count = 0;
-    called = call_hands();
     while (threads == 0 && (op = pop())) {
         serve(op);
     }
     pthread_mutex_unlock(&mutex);
-    while (called-- > 0) {
-        pthread_cond_signal(&wake);
+    while ((hand = to_wake)) {
+        to_wake = hand->next;              /* before the wake: it is his again then */
+        wake(hand);
     }
 }
 

@@ -79,7 +79,7 @@ static uint64_t offset_of(const Row *row, unsigned i)
 {
     uint64_t step = row->sequential ? row->bytes : 8192000;
 
-    return (uint64_t)i * step % FILE_SIZE; /* steps and the size are multiples of the request */
+    return (uint64_t)i * step % (FILE_SIZE - row->bytes);  /* steps and the size are multiples of the request */
 }
 
 static void worker(void *opaque)
