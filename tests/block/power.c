@@ -527,7 +527,9 @@ static bool examine(Run *run, uint64_t cut, Variant variant)
 {
     Disk after = { .bytes = disk_after(run, cut, variant) };
     ImageCheck check = { .tell = tell, .opaque = run };
-    bool ok = open_image(run, &after, run->lazy, !run->lazy);
+    /* What says that it was left in the middle (lazy refcounts, a snapshot half taken) is mended by whoever opens it for writing. */
+    bool dirty = run->lazy || (after.bytes->len > 79 && after.bytes->data[7] >= 3 && (after.bytes->data[79] & 1));
+    bool ok = open_image(run, &after, dirty, !dirty);
 
     if (ok) {
         int result = node_driver(run->node)->check(run->node, &check, 0);
