@@ -41,7 +41,7 @@ typedef struct Threads {
 } Threads;
 
 typedef struct Hand {                      /* a thread of the pool */
-    struct Hand *next;                     /* in the list of those that are idle, or of those that are to be woken */
+    struct Hand *next;                     /* in the list of those that are idle */
     AioOp *op;                             /* what it was given while it was idle */
     uint32_t called;                       /* atomic; it sleeps on this (futex) until it is 1 */
     bool used;
@@ -215,16 +215,18 @@ static void wake(Hand *hand)
 
 /* ---- the loop's side ---- */
 
-/* Mutex held: to somebody idle, who goes on the list of those to be woken once the mutex is free; else into the queue. */
-static void give(AioOp *op, Hand **to_wake)
+/* Who is to be woken once the mutex is free. He may have found his work by then, and be idle again: he is only woken, not looked at. */
+typedef struct Wakes { Hand *hands[THREADS_MOST]; unsigned count; } Wakes;
+
+/* Mutex held: to somebody idle, or else into the queue. */
+static void give(AioOp *op, Wakes *wakes)
 {
     Hand *hand = idle;
 
     if (hand) {
         idle = hand->next;
         hand->op = op;
-        hand->next = *to_wake;
-        *to_wake = hand;
+        wakes->hands[wakes->count++] = hand;
         return;
     }
     append(op);
@@ -233,15 +235,15 @@ static void give(AioOp *op, Hand **to_wake)
     }
 }
 
-static void hand_over(AioOp *op, Hand **to_wake)
+static void hand_over(AioOp *op, Wakes *wakes)
 {
     AioFile *file = op->file;
 
     if (!is_serial(op)) {
-        give(op, to_wake);
+        give(op, wakes);
     } else if (!file->writing) {
         file->writing = true;
-        give(op, to_wake);
+        give(op, wakes);
     } else {
         op->next = NULL;
         if (file->writes) {
@@ -256,16 +258,17 @@ static void hand_over(AioOp *op, Hand **to_wake)
 /* A host that starts not even one thread gets its work done on the loop's. */
 static void submit(Threads *this)
 {
-    Hand *to_wake = NULL, *hand;
     AioOp *op, *next;
+    Wakes wakes;
 
     if (!this->gathered) {
         return;
     }
+    wakes.count = 0;
     pthread_mutex_lock(&mutex);
     for (op = this->gathered; op; op = next) {
         next = op->next;
-        hand_over(op, &to_wake);
+        hand_over(op, &wakes);
     }
     this->gathered = NULL;
     this->gathered_count = 0;
@@ -273,9 +276,8 @@ static void submit(Threads *this)
         serve(op);
     }
     pthread_mutex_unlock(&mutex);
-    while ((hand = to_wake)) {
-        to_wake = hand->next;              /* before the wake: it is his again then */
-        wake(hand);
+    for (unsigned i = 0; i < wakes.count; i++) {
+        wake(wakes.hands[i]);
     }
 }
 
