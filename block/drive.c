@@ -474,18 +474,29 @@ Blk *drive_open(const Value *drive, GError **err)
     return blk;
 }
 
+/* Which option of the command line it was. */
+static bool told(const Value *config, bool ok, GError **err)
+{
+    if (!ok && value_origin(config)) {
+        g_prefix_error(err, "%s: ", value_origin(config));
+    }
+    return ok;
+}
+
 bool drives_open(const Value *tree, GError **err)
 {
     static const NodeOpen how = { .writable = true, .discard = true };
     const Value *blockdevs = value_get(tree, "blockdevs"), *drives = value_get(tree, "drives");
 
     for (size_t i = 0; i < value_length(blockdevs); i++) {
-        if (!node_add(value_at(blockdevs, i), &how, err)) {
+        const Value *config = value_at(blockdevs, i);
+        if (!told(config, node_add(config, &how, err), err)) {
             return false;
         }
     }
     for (size_t i = 0; i < value_length(drives); i++) {
-        if (!drive_open(value_at(drives, i), err)) {
+        const Value *config = value_at(drives, i);
+        if (!told(config, drive_open(config, err) != NULL, err)) {
             return false;
         }
     }

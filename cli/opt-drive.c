@@ -227,7 +227,9 @@ bool opt_drive_at(Config *config, const Option *option, const char *text, GError
     if (!*text) {
         return fail(err, EINVAL, "the image's name is missing");
     }
-    return add_drive(config, image_at(floppy ? "floppy" : "ide", text, cd ? CD_INDEX : (unsigned)(option->name[2] - 'a'), cd), err);
+    Value *drive = image_at(floppy ? "floppy" : "ide", text, cd ? CD_INDEX : (unsigned)(option->name[2] - 'a'), cd);
+    value_set_origin(drive, config->saying);
+    return add_drive(config, drive, err);
 }
 
 bool drive_image(Config *config, const char *path, GError **err)

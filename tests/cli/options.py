@@ -26,7 +26,13 @@ WRONG = {
     "uuid": ["", "x", "12345678-1234-1234-1234-123456789abg", "12345678-1234-1234-1234-123456789abcd", "{12345678-1234-1234-1234-123456789ab}"],
     "drive": ["", "foo=1", "file=", "file=/x,format=qcow2", "file=/x,if=virtio", "file=/x,if=foo", "file=/x,index=4", "file=/x,index=-1", "file=/x,media=tape",
               "file=/x,readonly=2", "file=/x,id=1", "file=/x,cache=none", "file=/x,snapshot=on", "file=/x,bus=2", "file=/x,index=1,unit=1",
-              "media=disk", "if=none", "file=/x,file.driver=nbd", "x"],
+              "media=disk", "file=/x,if=scsi", "file=/x,if=pflash", "file=/x,serial=1", "file=/x,file.driver=nosuch", "file=/x,aio=foo", "file=/x,cache=foo",
+              "file=/x,discard=foo", "file=/x,werror=foo", "file=/x,throttling.iops-total=x", "file=/x,if=floppy,index=2", "file=/x,a..b=1", "x"],
+    "blockdev": ["", "file", "file,node-name=a", "driver=nosuch,node-name=a", "file,filename=/nonexistent/x,node-name=a", "raw,node-name=a", "{", "{}",
+                 '{"driver":"file","node-name":1}', "null-co,node-name=a,foo=1", "null-co,node-name=1a", "raw,node-name=a,file=nosuch", "null-co,node-name=a,size=x"],
+    "object": ["", "foo", "foo,id=a", "iothread", "iothread,id=1", "iothread,id=a,foo=1", "secret,id=a", "secret,id=a,file=/nonexistent/x", "memory-backend-ram,id=a",
+               "throttle-group,id=a,x-iops-total=x", "rng-random,id=a,filename=/nonexistent/x"],
+    "fda": [""], "fdb": [""],
     "cdrom": [""], "hda": [""], "hdb": [""], "hdc": [""], "hdd": [""],
     "display": ["", "gtk", "sdl", "vnc=:0", "foo"], "vga": ["", "std", "cirrus", "foo"], "vnc": ["", ":0", "foo"],
     "nic": ["user", "tap", ""], "net": ["nic", "user", ""],
@@ -149,7 +155,7 @@ def _():
 
 @case("what others have and this one has not yet is told apart from a typing mistake")
 def _():
-    for name in ("netdev", "object", "blockdev", "mon", "qmp", "gdb", "s", "numa", "usb", "incoming", "loadvm", "pflash", "tpmdev", "virtfs", "watchdog"):
+    for name in ("netdev", "mon", "qmp", "gdb", "s", "numa", "usb", "incoming", "loadvm", "pflash", "tpmdev", "virtfs", "watchdog"):
         ran = roost(f"-{name}", "x")
         one_line(ran)
         check(ran.lines[0].startswith(f"roost: -{name} is not supported yet"), ran)
