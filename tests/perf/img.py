@@ -110,11 +110,30 @@ def images():
     row("map --output=json qcow2", ["map", "--output=json", "out.qcow2"])
     row("info qcow2", ["info", "out.qcow2"])
     row("snapshot -c", ["snapshot", "-c", "one", "snap.qcow2"], lambda: shutil.copyfile(at("out.qcow2"), at("snap.qcow2")))
-    gone("snap.qcow2", "back.raw", "out.qcow2")
+    gone("snap.qcow2", "back.raw")
+    chains()
+    gone("out.qcow2")
     row("convert -c raw to qcow2", ["convert", "-c", "-f", "raw", "-O", "qcow2", "src.raw", "out.qcow2"], lambda: gone("out.qcow2"))
     row("convert -c zstd", ["convert", "-c", "-o", "compression_type=zstd", "-f", "raw", "-O", "qcow2", "src.raw", "out.qcow2"], lambda: gone("out.qcow2"))
     row("convert compressed to raw", ["convert", "-f", "qcow2", "-O", "raw", "out.qcow2", "back.raw"], lambda: gone("back.raw"))
     gone("out.qcow2", "back.raw", "new.qcow2")
+
+
+def chains():
+    """An overlay of 128 MiB above the source, and a base that differs from it in every seventh MiB."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", "out.qcow2", "-F", "qcow2", at("top.qcow2")], check=True)
+    subprocess.run(["qemu-img", "bench", "-w", "-c", "128", "-s", "1M", "-S", "2M", "-f", "qcow2", "-t", "unsafe", at("top.qcow2")], check=True,
+                   stdout=subprocess.DEVNULL)
+    shutil.copyfile(at("out.qcow2"), at("other.qcow2"))
+    subprocess.run(["qemu-img", "bench", "-w", "-c", str(size // 7), "-s", "64k", "-S", "7M", "-f", "qcow2", "-t", "unsafe", at("other.qcow2")],
+                   check=True, stdout=subprocess.DEVNULL)
+    shutil.copyfile(at("top.qcow2"), at("keep.qcow2"))
+    fresh = lambda: shutil.copyfile(at("keep.qcow2"), at("top.qcow2"))
+    row("rebase to a base that differs", ["rebase", "-b", "other.qcow2", "-F", "qcow2", "top.qcow2"], fresh)
+    row("rebase to none", ["rebase", "-b", "", "top.qcow2"], fresh)
+    row("convert a chain to qcow2", ["convert", "-O", "qcow2", "top.qcow2", "flat.qcow2"], lambda: (fresh(), gone("flat.qcow2")))
+    row("commit 128 MiB", ["commit", "top.qcow2"], fresh)
+    gone("top.qcow2", "other.qcow2", "keep.qcow2", "flat.qcow2")
 
 
 def fill(name, form):

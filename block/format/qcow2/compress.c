@@ -314,7 +314,7 @@ int qcow2_write_compressed(Qcow2 *qcow2, uint64_t guest, Iov from)
     if (qcow2->crypt_method) {
         return qcow2_write(qcow2, guest, from, 0);                     /* what is encrypted is not compressed */
     }
-    for (uint64_t i = 1; i < MIN(clusters, MAX_PARALLEL); i++) {
+    for (uint64_t i = 1; i < MIN(clusters, MIN(MAX_PARALLEL, g_get_num_processors())); i++) {
         Coroutine *helper = coroutine_new(group_run, &group);
 
         if (!helper) {
