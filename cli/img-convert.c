@@ -24,7 +24,7 @@ typedef struct Convert {
     ToolImage *sources, target;
     unsigned source_count;
     const char *target_name;
-    Value *target_backing;                 /* as node options, when the command line named it; NULL */
+    Value *target_more;                    /* options that the new image is opened with: backing file and keys as the command line says */
     uint64_t total, backed_bytes;
     bool target_backed, preallocated;
 } Convert;
@@ -140,16 +140,37 @@ static bool remember_backing(Convert *convert, const char *name, const char *for
     g_autofree char *full = tool_beside(convert->target_name, name);
     Value *file = node_parse_filename(full, err), *backing;
 
-    if (!file || !format) {
+    if (!file) {
+        return false;
+    }
+    if (!format) {
         value_unref(file);
-        return file || fail(err, EINVAL, "'%s': the backing file's format is missing: -F FORMAT", name);
+        return fail(err, EINVAL, "'%s': the backing file's format is missing: -F FORMAT", name);
     }
     backing = value_new_object();
     value_set(backing, "driver", value_new_string(format));
     value_set(backing, "file", file);
-    convert->target_backing = value_new_object();
-    value_set(convert->target_backing, "backing", backing);
+    value_set(convert->target_more, "backing", backing);
     return true;
+}
+
+/* The key that the image was made with opens it, too. */
+static void remember_key(Convert *convert, const Value *options)
+{
+    const char *inner = value_get_string(options, "encrypt.key-secret", NULL), *format = value_get_string(options, "encrypt.format", NULL);
+    const char *outer = value_get_string(options, "key-secret", NULL);
+
+    if (inner) {
+        Value *encrypt = value_new_object();
+        value_set(encrypt, "key-secret", value_new_string(inner));
+        if (format) {
+            value_set(encrypt, "format", value_new_string(format));
+        }
+        value_set(convert->target_more, "encrypt", encrypt);
+    }
+    if (outer) {
+        value_set(convert->target_more, "key-secret", value_new_string(outer));
+    }
 }
 
 static bool make_target(Convert *convert, GError **err)
@@ -173,6 +194,7 @@ static bool make_target(Convert *convert, GError **err)
         convert->total = size;
         value_remove(options, "size");
     }
+    convert->target_more = value_new_object();
     backing = value_get_string(options, "backing_file", NULL);
     convert->target_backed = backing && *backing;
     if (convert->target_backed && convert->source_count > 1) {
@@ -181,6 +203,7 @@ static bool make_target(Convert *convert, GError **err)
     if (convert->target_backed && !remember_backing(convert, backing, value_get_string(options, "backing_fmt", NULL), err)) {
         return false;
     }
+    remember_key(convert, options);
     mode = value_get_string(options, "preallocation", "off");
     convert->preallocated = strcmp(mode, "off") != 0;
     if (convert->compress && convert->preallocated) {
@@ -192,7 +215,7 @@ static bool make_target(Convert *convert, GError **err)
 static bool open_target(Convert *convert, GError **err)
 {
     ToolOpen how = { .name = convert->target_name, .cache = convert->img.cache ? convert->img.cache : "unsafe", .writable = true,
-                     .resizable = true, .trust = convert->img.trust, .discard = true, .more = convert->target_backing,
+                     .resizable = true, .trust = convert->img.trust, .discard = true, .more = convert->target_more,
                      .image_opts = convert->target_image_opts, .format = convert->target_image_opts ? NULL : convert->target_format };
 
     if (!how.format && !how.image_opts) {
@@ -374,7 +397,7 @@ static int convert_run(Img *img, GError **err)
         tool_close(&convert->sources[i]);
     }
     g_free(convert->sources);
-    value_unref(convert->target_backing);
+    value_unref(convert->target_more);
     flushed = tool_close(&convert->target);
     if (done && flushed < 0) {
         done = fail(err, -flushed, "'%s' could not be written back: %s", convert->target_name, g_strerror(-flushed));

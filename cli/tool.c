@@ -9,7 +9,9 @@
 #include "base/field.h"
 #include "base/io-loop.h"
 #include "base/log.h"
+#include "base/option.h"
 #include "base/trace.h"
+#include "cli/options.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -248,14 +250,30 @@ char *tool_options_synopsis(const ToolOption *table)
     return g_string_free(text, FALSE);
 }
 
+/* [enable=]PATTERN,events=FILE,file=FILE, with the keys of -trace. A name that is not there is a warning: suites ask for QEMU's. */
 bool tool_trace(void *into, const char *text, GError **err)
 {
+    static const OptionGrammar grammar = { .who = "--trace", .implied = "enable", .keys = trace_keys };
+    g_autoptr(GError) unknown = NULL;
+    g_autoptr(Value) item = NULL;
+
     (void)into;
-    if (strcmp(text, "help") == 0 || strcmp(text, "?") == 0) {
+    if (option_wants_help(text)) {
         trace_print_all();
         return true;
     }
-    return trace_enable(g_str_has_prefix(text, "enable=") ? text + 7 : text, err);
+    if (!(item = option_parse(&grammar, text, err))) {
+        return false;
+    }
+    const char *pattern = value_get_string(item, "enable", NULL), *events = value_get_string(item, "events", NULL);
+    const char *file = value_get_string(item, "file", NULL);
+    if ((events && !trace_enable_file(events, err)) || (file && !log_set_file(file, err))) {
+        return false;
+    }
+    if (pattern && !trace_enable(pattern, &unknown)) {
+        tool_warning("%s", unknown->message);
+    }
+    return true;
 }
 
 /* ---- progress ----------------------------------------------------------------------------------------------- */

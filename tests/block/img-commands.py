@@ -118,5 +118,20 @@ sequence("bench", "sh 'truncate -s 10M r.raw'", "img bench -f raw -c 100 r.raw",
          "img bench -f raw -c 200 -w --flush-interval=10 r.raw", "img bench -f raw -c 200 --flush-interval=100 r.raw",
          "img bench -f raw -c 200 -w --flush-interval=100 --no-drain r.raw", "img bench -f raw -c 50 -i threads -d 4 r.raw",
          "img bench -f raw -c 50 -i foo r.raw", "img bench -f raw -c x r.raw", "img create -f qcow2 a.qcow2 10M", "img bench -w -c 300 --pattern=1 a.qcow2")
+
+# ---- encryption, and what else needs objects or words before the command ----
+SECRET = "--object secret,id=s0,data=hunter2"
+LUKS = "encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10"
+OPEN = "--image-opts driver=qcow2,file.filename=a.qcow2,encrypt.key-secret=s0"
+sequence("encryption", f"~img create {SECRET} -f qcow2 -o {LUKS} a.qcow2 10M", "img info a.qcow2", "img info --output=json a.qcow2",
+         f"io {SECRET} -c 'write -P 7 1M 64k' -c 'read -P 7 1M 64k' {OPEN}", "sh 'yes | head -c 3M > r.raw'",
+         f"img convert {SECRET} -n --target-image-opts -f raw r.raw driver=qcow2,file.filename=a.qcow2,encrypt.key-secret=s0",
+         f"img convert {SECRET} {OPEN} b.raw", f"~img convert {SECRET} -O qcow2 -o {LUKS} r.raw c.qcow2", "img check a.qcow2", "img map --output=json a.qcow2",
+         f"img convert --object secret,id=s0,data=wrong {OPEN} d.raw", "img convert -O raw a.qcow2 d.raw", f"img measure {SECRET} -O qcow2 -o {LUKS} --size 10M",
+         f"img amend {SECRET} --object secret,id=s1,data=new -o encrypt.state=active,encrypt.new-secret=s1,encrypt.iter-time=10 {OPEN}",
+         "io --object secret,id=s0,data=new -c 'read -P 121 0 1' " + OPEN, "img info a.qcow2", f"img create --object secret,id=s0 -f qcow2 -o {LUKS} e.qcow2 1M",
+         "img create --object foo,id=s0 e.qcow2 1M", loose=allocation, opaque=["a.qcow2", "c.qcow2", "d.raw", "e.qcow2"])
+sequence("trace", "sh 'truncate -s 1M a.raw'", "img -T nosuch_point info -f raw a.raw", "img -T enable=nosuch,file=t.log info -f raw a.raw", "img -T events=nope info a.raw",
+         "io -T nosuch -c length -f raw a.raw", stderr_lines=False)
 if __name__ == "__main__":
     main()
