@@ -154,7 +154,7 @@ void driver_begin(Driver *driver, uint64_t wanted)
 {
     memset(driver->rings, 0, sizeof driver->rings);
     driver_set_status(driver, 0);
-    for (unsigned i = 0; i < 100 && driver_status(driver); i++) {
+    for (unsigned i = 0; i < 100 && driver_status(driver) && driver_status(driver) != 0xff; i++) {
         driver_turn(driver);
     }
     driver_set_status(driver, VIRTIO_ACKNOWLEDGE);
