@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/io-loop.h"
 #include "base/json.h"
+#include "hw/core/block-conf.h"
 #include "hw/virtio/iothread.h"
 #include "hw/virtio/virtio-pci.h"
 #include "tests/dev/virtio-driver.h"
@@ -16,6 +17,7 @@ enum { SLOT = 4, DISK = 1 << 20 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 
 static MemoryDisk *disk;
+typedef struct VirtioBlkFront { VirtioPci base; BlockConf conf; } VirtioBlkFront;      /* how the model's struct begins */
 
 static Value *storage(void)
 {
@@ -87,6 +89,10 @@ static uint64_t faults(Rig *rig)
 {
     return rig_device(rig, "vd")->guest_faults;
 }
+
+/* An I/O thread takes its time. */
+#define WAIT_FOR(driver, condition) \
+    for (unsigned tries_ = 0; tries_ < 2000 && !(condition); tries_++) { driver_turn(driver); }
 
 /* ---- requests ---- */
 
@@ -215,7 +221,7 @@ static void must_need_reset(Driver *driver, const Piece *pieces, unsigned count)
     driver_start(driver, UINT64_MAX, 1);
     driver_offer(driver, 0, driver_chain(driver, 0, pieces, count));
     driver_kick(driver, 0);
-    driver_turn(driver);
+    WAIT_FOR(driver, driver_status(driver) & VIRTIO_NEEDS_RESET);
     check_eq(faults(driver->rig), before + 1);
     check_eq(driver_status(driver) & VIRTIO_NEEDS_RESET, VIRTIO_NEEDS_RESET);
     check_eq(driver_isr(driver), 2);
@@ -301,7 +307,8 @@ static void stopped_and_retried(Rig *rig)
     rig_store(rig, DATA_AT, 1, 42);
     driver_offer(&driver, 0, driver_chain(&driver, 0, pieces, 3));
     driver_kick(&driver, 0);
-    driver_turn(&driver);
+    WAIT_FOR(&driver, __atomic_load_n(&disk->failures, __ATOMIC_ACQUIRE) == 0);
+    WAIT_FOR(&driver, blk_in_flight(((VirtioBlkFront *)rig_device(rig, "vd"))->conf.blk) == 0);
     memory_disk_settle();
     check_eq(disk->writes, 1);
     check_eq(rig_load(rig, driver.rings[0].used + 2, 2), 0);
@@ -328,12 +335,13 @@ static void stopped_and_reset(Rig *rig)
     header(&driver, HEADER_AT, T_OUT, 9);
     driver_offer(&driver, 0, driver_chain(&driver, 0, pieces, 3));
     driver_kick(&driver, 0);
-    driver_turn(&driver);
+    WAIT_FOR(&driver, __atomic_load_n(&disk->failures, __ATOMIC_ACQUIRE) == 0);
+    WAIT_FOR(&driver, blk_in_flight(((VirtioBlkFront *)rig_device(rig, "vd"))->conf.blk) == 0);
     memory_disk_settle();
     memset(&rig_machine(rig)->requests, 0, sizeof rig_machine(rig)->requests);
     rig_checkpoint(rig);
     driver_set_status(&driver, 0);
-    driver_turn(&driver);
+    WAIT_FOR(&driver, driver_status(&driver) == 0);
     check_eq(driver_status(&driver), 0);
     driver_start(&driver, UINT64_MAX, 1);
     check_eq(request(&driver, T_IN, 0, 512), S_OK);
