@@ -37,7 +37,8 @@ static void check_condition(Ata *ata, ScsiSense sense)
     ata->sense_code = sense.code;
     ata->sense_qualifier = sense.qualifier;
     ata->sectors_left = 0;
-    ata_abort(ata, (uint8_t)(sense.key << 4 | ATA_ABRT));
+    bool aborted = sense.key == SENSE_KEY_ILLEGAL_REQUEST || sense.key == SENSE_KEY_ABORTED_COMMAND;
+    ata_abort(ata, (uint8_t)(sense.key << 4 | (aborted ? ATA_ABRT : 0)));
     ata->count = REASON_TO_HOST | REASON_COMMAND;
 }
 

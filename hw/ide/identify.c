@@ -97,7 +97,7 @@ void ata_identify_disk(const Ata *ata, uint8_t *identify)
     put_word(identify, 85, NOP | (ata->write_cache ? WRITE_CACHE : 0) | (ata->smart ? SMART : 0));
     put_word(identify, 86, 0x3400);
     put_word(identify, 87, VALID | FUA | wwn);
-    put_word(identify, 93, 0x6001 | (ata->device & 0x10 ? 0x0e00 : 0));
+    put_word(identify, 93, 0x6001);        /* a cable with 80 wires */
     store_le64(identify + 200, ata->sectors);
     put_word(identify, 106, 0x6000 | ata->physical_exponent);
     for (unsigned i = 0; i < 4; i++) {
