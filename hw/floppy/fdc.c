@@ -366,6 +366,9 @@ void fdc_power_on(Fdc *fdc)
 {
     fdc->locked = false;
     reset(fdc);
+    fdc->drive = fdc->head = fdc->operation = 0;
+    fdc->at = fdc->end = 0;
+    fdc->st1 = fdc->st2 = 0;
     fdc->dor = DOR_NOT_RESET | DOR_GATE;
     fdc->tdr = 0;
     fdc->rate = FDC_RATE_250;
@@ -375,6 +378,7 @@ void fdc_power_on(Fdc *fdc)
     fdc->last = 0;
     for (unsigned i = 0; i < FDC_DRIVES; i++) {
         fdc->drives[i].changed = fdc->drives[i].present;
+        fdc->drives[i].track = MIN(fdc->drives[i].track, (uint8_t)(TRACKS_MOST - 1));
     }
 }
 
@@ -582,7 +586,7 @@ bool fdc_after_load(Fdc *fdc, GError **err)
         sane = sane && fdc->drives[i].track < TRACKS_MOST;
     }
     if (!sane) {
-        back_to_commands(fdc);
+        fdc_power_on(fdc);
         return fail(err, EINVAL, "saved state: a floppy controller as it cannot be; the state is damaged");
     }
     return true;

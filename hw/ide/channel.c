@@ -338,8 +338,11 @@ void ide_channel_reset(IdeChannel *channel)
 
 bool ide_channel_after_load(IdeChannel *channel, GError **err)
 {
-    if (channel->selected >= IDE_DRIVES) {
-        return fail(err, EINVAL, "saved state: an IDE channel with drive %u selected", channel->selected);
+    unsigned drive = channel->selected;
+
+    channel->selected &= 1;
+    if (drive >= IDE_DRIVES) {
+        return fail(err, EINVAL, "saved state: an IDE channel with drive %u selected", drive);
     }
     if (channel->bm_left > 0x10000 || channel->bm_entries > PRDS_MOST) {
         return fail(err, EINVAL, "saved state: an IDE channel with %u bytes left of an entry, after %u entries", channel->bm_left, channel->bm_entries);

@@ -9,7 +9,7 @@
  *          read that fails is tried again a block at a time, so that the good sectors before the bad one arrive
  * Hostile  a transfer's length is at most 65536 sectors (CD: the disc), handed over in pieces of at most the buffer; results that come
  *          after a reset find no buffer in use
- * Tests    tests/dev/ide.c, tests/dev/atapi.c
+ * Tests    tests/dev/ide.c, tests/dev/atapi.c, tests/dev/ide-errors.c
  */
 #include "base/bytes.h"
 #include "base/error.h"

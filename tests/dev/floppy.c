@@ -700,6 +700,8 @@ static void hostile_states(Rig *rig)
         g_autoptr(GError) err = NULL;
         if (fields_load(model->saved, device, "fdc", &at, &left, &err)) {
             model->after_load(device, NULL);
+        } else {
+            device_reset(device);
         }
         blk_machine_runs();
         rig_io(rig);

@@ -836,6 +836,51 @@ static void hostile_jobs(Rig *rig)
     rig_io(rig);
 }
 
+/* Streams with bytes changed, of drives and controller, idle and in the middle of things: taken or refused, and usable after a reset. */
+static void hostile_streams(Rig *rig)
+{
+    static const char *const names[] = { "ide-hd", "ide-cd", "piix3-ide" };
+    g_autoptr(GRand) random = g_rand_new_with_seed(1);
+
+    enable_bus_master(rig);
+    put_prd(rig, 0, BUFFER, 4096, true);
+    for (unsigned i = 0; i < 1500; i++) {
+        Device *device = rig_device(rig, names[i % 3]);
+        const DeviceModel *model = device->model;
+        g_autoptr(GByteArray) stream = g_byte_array_new();
+        static const uint8_t codes[] = { 0x20, 0xc8, 0xec, 0xa1, 0xa0, 0x24 };
+        command(rig, i % 3 == 1 ? CD : DISK, MASTER, i, 3, codes[i % sizeof codes]);
+        if (i & 8) {
+            start_dma(rig, DISK, true);
+        }
+        if (i & 16) {
+            rig_io(rig);
+        }
+        if (model->before_save) {
+            model->before_save(device);
+        }
+        fields_save(model->saved, device, stream);
+        for (unsigned changes = i % 4; changes; changes--) {
+            stream->data[g_rand_int(random) % MIN(stream->len, 700u)] = (uint8_t)g_rand_int(random);
+        }
+        const uint8_t *at = stream->data;
+        size_t left = stream->len;
+        if (!fields_load(model->saved, device, "ide", &at, &left, NULL) || !model->after_load(device, NULL)) {
+            device_reset(device);
+        }
+        blk_machine_runs();
+        for (unsigned j = 0; j < 20; j++) {
+            rig_inw(rig, i % 3 == 1 ? CD : DISK);
+            rig_io(rig);
+        }
+        device_reset(device);
+        device_reset(rig_device(rig, "piix3-ide"));
+        enable_bus_master(rig);
+    }
+    command(rig, DISK, MASTER, 5, 1, 0x20);
+    take_sector(rig, DISK, 5, 256);
+}
+
 #define ON_PC .board = "pc", .runs = FRESH | RESTORED, .settings = drives
 const Test ide_tests[] = {
     { "signatures tell disks, CD-ROM drives and empty places", signatures, ON_PC },
@@ -861,6 +906,7 @@ const Test ide_tests[] = {
       .devices = "ide-hd,bus=ide.0,unit=0,drive=loose,cyls=20,heads=4,secs=32,model=My-disk,serial=S1,ver=1.0,wwn=0x5000000000001234,"
                  "rotation_rate=7200,physical_block_size=4096,bios-chs-trans=large ide-cd,bus=ide.1,unit=1" },
     { "hostile states", hostile_states, .board = "pc", .runs = FRESH, .settings = drives },
+    { "hostile streams", hostile_streams, .board = "pc", .runs = FRESH, .settings = drives },
     { "hostile jobs", hostile_jobs, .board = "pc", .runs = FRESH, .settings = drives },
     { NULL }
 };
