@@ -61,8 +61,9 @@ def run(bus):
         return f"{outcome.took:.1f} s"
 
 
-names = sys.argv[3:]
-if not names:
-    print("\n".join(BUSES))
-    sys.exit(0)
-console.report([("disk on " + name, lambda name=name: run(name)) for name in names])
+if __name__ == "__main__":
+    names = sys.argv[3:]
+    if not names:
+        print("\n".join(BUSES))
+        sys.exit(0)
+    console.report([("disk on " + name, lambda name=name: run(name)) for name in names])
