@@ -320,7 +320,7 @@ bool scsi_take_attention(ScsiDevice *scsi, ScsiSense *sense)
 {
     static const uint32_t of_reset = 1u << SCSI_ATTENTION_POWER_ON | 1u << SCSI_ATTENTION_NEXUS_LOSS | 1u << SCSI_ATTENTION_LUNS |
                                      1u << SCSI_ATTENTION_CAPACITY | 1u << SCSI_ATTENTION_MODE;
-    uint32_t pending = __atomic_load_n(&scsi->attentions, __ATOMIC_ACQUIRE);
+    uint32_t pending = __atomic_load_n(&scsi->attentions, __ATOMIC_ACQUIRE) & ((1u << SCSI_ATTENTIONS) - 1);      /* a state may be refused half loaded */
 
     if (!pending) {
         return false;

@@ -522,6 +522,32 @@ static void hostile_requests(Rig *rig)
     hear_power_on(&driver, 0);
 }
 
+/* A unit's own saved state with bytes changed: taken or refused, and the unit answers after either. */
+static void hostile_states(Rig *rig)
+{
+    static const char *const units[] = { "hd", "cd" };
+    g_autoptr(GRand) random = g_rand_new_with_seed(6);
+    Driver driver;
+
+    begin(&driver, rig, MODERN);
+    for (unsigned i = 0; i < 400; i++) {
+        Device *device = rig_device(rig, units[i & 1]);
+        g_autoptr(GByteArray) stream = g_byte_array_new();
+        device->model->before_save(device);
+        fields_save(device->model->saved, device, stream);
+        for (unsigned changes = 1 + g_rand_int(random) % 8; changes; changes--) {
+            stream->data[g_rand_int(random) % stream->len] = (uint8_t)g_rand_int(random);
+        }
+        const uint8_t *at = stream->data;
+        size_t left = i % 8 ? stream->len : g_rand_int(random) % stream->len;
+        if (fields_load(device->model->saved, device, "fuzz", &at, &left, NULL)) {
+            device->model->after_load(device, NULL);
+        }
+        run_at(&driver, i & 1, 0, TEST_UNIT_READY, 0, 0);
+        run_at(&driver, i & 1, 0, READ_7, 4096, 0);
+    }
+}
+
 #define ADAPTER "virtio-scsi-pci,id=scsi0,addr=4"
 #define DEVICES ADAPTER " scsi-hd,id=hd,drive=disk,werror=stop scsi-cd,id=cd"
 #define THREADED ADAPTER ",iothread=io0 scsi-hd,id=hd,drive=disk scsi-cd,id=cd"
@@ -538,5 +564,6 @@ const Test virtio_scsi_tests[] = {
     { "units come and go", units_come_and_go, "chipset", DEVICES, FRESH, NULL, nodes },
     { "units come and go in an I/O thread", units_come_and_go, "chipset", ADAPTER ",iothread=io0 scsi-hd,id=hd,drive=disk", FRESH, NULL, nodes },
     { "sizes change", sizes_change, "chipset", DEVICES, FRESH, NULL, nodes },
+    { "hostile saved states", hostile_states, "chipset", DEVICES, FRESH, NULL, nodes },
     { "hostile requests", hostile_requests, "chipset", DEVICES, FRESH, NULL, nodes },
     { NULL } };
