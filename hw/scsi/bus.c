@@ -517,21 +517,6 @@ void scsi_bus_cancel(ScsiBus *bus, ScsiOutcome outcome)
     for_all(bus, cancel_all, outcome);
 }
 
-static void release_kept(ScsiDevice *scsi, ScsiOutcome outcome)
-{
-    for (ScsiRequest *request = scsi->first, *next; request; request = next) {
-        next = request->next;
-        if (request->kept) {
-            cancel(request, outcome);
-        }
-    }
-}
-
-void scsi_bus_release_kept(ScsiBus *bus, ScsiOutcome outcome)
-{
-    for_all(bus, release_kept, outcome);
-}
-
 static void reset_unit(ScsiDevice *scsi, ScsiOutcome outcome)
 {
     cancel_all(scsi, outcome);

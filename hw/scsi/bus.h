@@ -18,7 +18,7 @@ typedef struct ScsiBus ScsiBus;
 typedef struct ScsiDevice ScsiDevice;
 typedef struct ScsiRequest ScsiRequest;
 
-enum { SCSI_CDB = 32, SCSI_TARGETS = 256, SCSI_LUNS = 16384, SCSI_REPLY = 4096 };      /* SCSI_REPLY: no small reply is longer */
+enum { SCSI_CDB = 32, SCSI_TARGETS = 256, SCSI_LUNS = 16384 };
 
 typedef enum { SCSI_NO_DATA, SCSI_TO_HOST, SCSI_TO_DEVICE } ScsiMode;
 /* What became of a request; status and sense count only for SCSI_DONE. */
@@ -159,8 +159,6 @@ void scsi_submit(ScsiBus *bus, unsigned target, unsigned lun, ScsiRequest *reque
 void scsi_bus_cancel(ScsiBus *bus, ScsiOutcome outcome);
 /* As a reset of the adapter: scsi_bus_cancel() and power-on states. Home. */
 void scsi_bus_reset(ScsiBus *bus);
-/* Ends the requests that are kept: who waits for them may wait for ever. Home. */
-void scsi_bus_release_kept(ScsiBus *bus, ScsiOutcome outcome);
 void scsi_bus_drain(ScsiBus *bus);         /* main thread: waits until nothing is in flight but what is kept */
 
 /* Task management, SAM-5 7. Home. done is called when every task that it ends is ended, perhaps at once. */

@@ -64,6 +64,7 @@ bool drive_realize(ScsiDrive *drive, bool removable, bool needs_write, uint32_t 
         block_conf_unrealize(&drive->conf);
         return false;
     }
+    drive->write_cache_at_first = blk_write_cache(drive->conf.blk);
     drive_look_at_medium(drive);
     complete_identity(drive);
     return true;

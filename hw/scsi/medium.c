@@ -97,12 +97,17 @@ void drive_prevent_allow(ScsiRequest *request)
     scsi_finish(request);
 }
 
+/* As after power on: the tray is in, so that a machine can boot from its disc again. */
 void drive_reset(ScsiDevice *scsi)
 {
     ScsiDrive *drive = (ScsiDrive *)scsi;
 
     set(&drive->locked, false);
     set(&drive->eject_request, false);
+    if (get(&drive->tray_open)) {
+        move_tray(drive, false);
+    }
+    blk_set_write_cache(drive->conf.blk, drive->write_cache_at_first);
 }
 
 /* ---- the person's and the image's ---- */
@@ -111,7 +116,11 @@ static void resized(void *opaque)
 {
     ScsiDrive *drive = opaque;
 
+    bool was_read_only = drive_read_only(drive);
     drive_look_at_medium(drive);
+    if (was_read_only != drive_read_only(drive)) {
+        scsi_attention(&drive->scsi, SCSI_ATTENTION_MODE);
+    }
     scsi_parameters_changed(&drive->scsi, SCSI_ATTENTION_CAPACITY);
 }
 

@@ -25,8 +25,6 @@ typedef struct ScsiSense { uint8_t key, code, qualifier; } ScsiSense;
 /* name, key, code, qualifier: SPC-4 annex F. */
 #define SCSI_SENSES(each) \
     each(SENSE_NONE, NONE, 0x00, 0x00) \
-    each(SENSE_NOT_READY, NOT_READY, 0x04, 0x00) \
-    each(SENSE_STOPPED, NOT_READY, 0x04, 0x02)                 /* initializing command (START STOP UNIT) required */ \
     each(SENSE_NO_MEDIUM, NOT_READY, 0x3a, 0x00) \
     each(SENSE_NO_MEDIUM_TRAY_CLOSED, NOT_READY, 0x3a, 0x01) \
     each(SENSE_NO_MEDIUM_TRAY_OPEN, NOT_READY, 0x3a, 0x02) \
@@ -35,18 +33,15 @@ typedef struct ScsiSense { uint8_t key, code, qualifier; } ScsiSense;
     each(SENSE_WRITE_ERROR, MEDIUM_ERROR, 0x0c, 0x00) \
     each(SENSE_TARGET_FAILURE, HARDWARE_ERROR, 0x44, 0x00) \
     each(SENSE_IO_ERROR, ABORTED_COMMAND, 0x00, 0x06)          /* I/O process terminated */ \
-    each(SENSE_LUN_COMMUNICATION, ABORTED_COMMAND, 0x08, 0x00) \
     each(SENSE_PARAMETER_LENGTH, ILLEGAL_REQUEST, 0x1a, 0x00) \
     each(SENSE_BAD_COMMAND, ILLEGAL_REQUEST, 0x20, 0x00) \
     each(SENSE_BAD_LBA, ILLEGAL_REQUEST, 0x21, 0x00) \
     each(SENSE_BAD_FIELD, ILLEGAL_REQUEST, 0x24, 0x00)         /* in the CDB */ \
     each(SENSE_NO_LUN, ILLEGAL_REQUEST, 0x25, 0x00) \
     each(SENSE_BAD_PARAMETER, ILLEGAL_REQUEST, 0x26, 0x00)     /* in the parameter list */ \
-    each(SENSE_INCOMPATIBLE_MEDIUM, ILLEGAL_REQUEST, 0x30, 0x00) \
     each(SENSE_INCOMPATIBLE_FORMAT, ILLEGAL_REQUEST, 0x30, 0x02) \
     each(SENSE_NOTHING_SAVED, ILLEGAL_REQUEST, 0x39, 0x00)     /* saving parameters not supported */ \
     each(SENSE_REMOVAL_PREVENTED, ILLEGAL_REQUEST, 0x53, 0x02) \
-    each(SENSE_BAD_MODE_FOR_TRACK, ILLEGAL_REQUEST, 0x64, 0x00) \
     each(SENSE_WRITE_PROTECTED, DATA_PROTECT, 0x27, 0x00) \
     each(SENSE_SPACE, DATA_PROTECT, 0x27, 0x07)                /* space allocation failed write protect */ \
     each(SENSE_MISCOMPARED, MISCOMPARE, 0x1d, 0x00) \

@@ -422,7 +422,7 @@ static void it_verifies(Rig *rig)
 static void modes_can_be_asked_and_changed(Rig *rig)
 {
     begin(rig);
-    add(rig, &scsi_hd_model, "drive=disk", "dpofua=on", NULL);
+    Device *device = add(rig, &scsi_hd_model, "drive=disk", "dpofua=on", NULL);
     swallow_attention();
     check_good(RUN(255, 0, 0x1a, 0, 0x3f, 0, 255, 0), 4 + 8 + 12 + 24 + 20 + 12);
     check_eq(in[0], 79);
@@ -453,6 +453,10 @@ static void modes_can_be_asked_and_changed(Rig *rig)
     check_sense(RUN(0, 24, 0x15, 0x10, 0, 0, 24, 0), SENSE_BAD_PARAMETER);
     check_good(RUN(24, 0, 0x1a, 8, 0x08, 0, 24, 0), 24);
     check_eq(in[6], 0);
+    device_reset(device);                  /* nothing was saved */
+    swallow_attention();
+    check_good(RUN(24, 0, 0x1a, 8, 0x08, 0, 24, 0), 24);
+    check_eq(in[6], 4);
     out[12] = 0;
     check_sense(RUN(0, 24, 0x15, 0x00, 0, 0, 24, 0), SENSE_BAD_FIELD);
     check_sense(RUN(0, 24, 0x15, 0x11, 0, 0, 24, 0), SENSE_BAD_FIELD);
@@ -776,7 +780,7 @@ static void a_disc_comes_and_goes(Rig *rig)
 {
     begin(rig);
     Blk *blk = blk_new("cd", NULL);
-    add(rig, &scsi_cd_model, "drive=cd", NULL);
+    Device *device = add(rig, &scsi_cd_model, "drive=cd", NULL);
     check_sense(RUN(0, 0, 0x00, 0, 0, 0, 0, 0), SENSE_POWER_ON);
     check_sense(RUN(0, 0, 0x00, 0, 0, 0, 0, 0), SENSE_NO_MEDIUM_TRAY_CLOSED);
     check(blk_insert(blk, &disk->node, NULL));
@@ -798,6 +802,10 @@ static void a_disc_comes_and_goes(Rig *rig)
     check_good(RUN(8, 0, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8, 0), 8);
     check_eq(in[4], 3);
     check_eq(in[5], 1);
+    device_reset(device);                  /* draws the tray in */
+    check_sense(RUN(0, 0, 0x00, 0, 0, 0, 0, 0), SENSE_POWER_ON);
+    check_sense(RUN(0, 0, 0x00, 0, 0, 0, 0, 0), SENSE_MEDIUM_CHANGED);
+    check_good(RUN(0, 0, 0x1b, 0, 0, 0, 2, 0), 0);
     check_good(RUN(0, 0, 0x1b, 0, 0, 0, 3, 0), 0);
     memory_disk_settle();
     if (blk_has_medium(blk)) {
