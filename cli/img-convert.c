@@ -321,13 +321,13 @@ static bool check_bitmaps(const Convert *convert, GError **err)
            fail(err, ENOTSUP, "Format driver '%s' does not support bitmaps", target ? target->name : "unknown");
 }
 
-/* Every piece is compressed by up to eight workers already: a few pieces at once keep all processors busy, and more of them would only
- * push each other out of the caches. */
+/* Every piece is compressed by as many workers as there are processors, up to eight: a few pieces at once keep all of them busy, and more
+ * would only wait for each other. */
 static unsigned team_of(const Convert *convert)
 {
     unsigned processors = g_get_num_processors();
 
-    return (unsigned)(convert->compress ? MIN(convert->team, 1 + (processors + 7) / 8) : convert->team);
+    return (unsigned)(convert->compress ? MIN(convert->team, MAX(4, 1 + (processors + 7) / 8)) : convert->team);
 }
 
 /* ---- all together ------------------------------------------------------------------------------------------- */
