@@ -85,10 +85,22 @@ static bool apply_globals(Device *device, GError **err)
     return true;
 }
 
+/* Of the bus's kind, the first with room; the first of all where there is none, which says so itself. */
+static Bus *find_bus_with_room(Machine *machine, BusKind kind)
+{
+    for (guint i = 0; i < machine->buses->len; i++) {
+        Bus *bus = machine->buses->pdata[i];
+        if (bus->kind == kind && !(bus->full && bus->full(bus))) {
+            return bus;
+        }
+    }
+    return machine_find_bus(machine, kind, NULL);
+}
+
 Device *device_new(Machine *machine, const DeviceModel *model, Bus *bus, const char *id, GError **err)
 {
     if (!bus && model->bus != BUS_NONE && model->bus != BUS_SYSTEM) {
-        bus = machine_find_bus(machine, model->bus, NULL);
+        bus = find_bus_with_room(machine, model->bus);
         if (!bus) {
             fail(err, ENODEV, "device '%s': this machine has no %s bus", id ? id : model->name, bus_kind_name(model->bus));
             return NULL;

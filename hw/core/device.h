@@ -67,6 +67,7 @@ struct Bus {
     GPtrArray *devices;
     bool (*attach)(Bus *bus, Device *device, GError **err);   /* before realize: finds the slot */
     void (*detach)(Bus *bus, Device *device);
+    bool (*full)(const Bus *bus);          /* a device that names no bus goes to another one; NULL: there is always room */
     bool accepts_hotplug;
     const HotplugOps *hotplug;             /* who tells the guest of comings and goings; NULL: nobody needs to */
     void *hotplug_opaque;
@@ -84,7 +85,7 @@ extern const DeviceModel *const device_models[];
 const DeviceModel *device_model_find(const char *name);    /* by name or alias */
 const char *bus_kind_name(BusKind kind);                   /* "PCI", "ISA", "System": as -device help says it */
 
-/* machine, bus: where it will live; bus may be NULL (found by kind, first match). */
+/* machine, bus: where it will live; bus may be NULL (found by kind, the first that is not full). */
 Device *device_new(Machine *machine, const DeviceModel *model, Bus *bus, const char *id, GError **err);
 /* From text or a typed value; wires and links by the functions below. */
 bool device_set(Device *device, const char *property, const Value *value, GError **err);

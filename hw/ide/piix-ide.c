@@ -59,6 +59,13 @@ static void ide_detach(Bus *bus, Device *device)
     }
 }
 
+static bool ide_full(const Bus *bus)
+{
+    const IdeChannel *channel = &((const IdeBus *)bus)->channel;
+
+    return channel->drives[0] && channel->drives[1];
+}
+
 bool piix_ide_geometry(Device *controller, unsigned channel, unsigned unit, IdeGeometry *geometry)
 {
     const PiixIde *ide = (PiixIde *)controller;
@@ -85,6 +92,7 @@ static bool piix_ide_realize(Device *device, GError **err)
         bus_init(&ide->buses[i].bus, BUS_IDE, places[i].bus, machine, device);
         ide->buses[i].bus.attach = ide_attach;
         ide->buses[i].bus.detach = ide_detach;
+        ide->buses[i].bus.full = ide_full;
         ide_channel_init(channel, &ide->pci);
         channel->irq = ide->irq[i];
         region_add(&machine->port_root, places[i].command, &channel->command_io, 0);

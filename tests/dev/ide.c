@@ -743,6 +743,22 @@ static void identify_of_properties(Rig *rig)
     check_eq(words[13], '4' << 8 | ' ');
 }
 
+/* Drives that name no place take the next one, over to the second cable. */
+static void next_free_places(Rig *rig)
+{
+    IdeGeometry geometry;
+    Device *controller = rig_device(rig, "piix3-ide");
+
+    check(piix_ide_geometry(controller, 0, 0, &geometry));
+    check_eq(rig_inb(rig, CD + 4), 0x14);
+    rig_outb(rig, CD + 6, SLAVE);
+    check_eq(rig_inb(rig, CD + 4), 0x14);
+    g_autoptr(GError) err = NULL;
+    Device *fifth = device_new(rig_machine(rig), device_model_find("ide-cd"), NULL, NULL, &err);
+    check(fifth && !device_realize(fifth, &err) && err);
+    object_unref(&fifth->object);
+}
+
 static Value *loose_drive(void)
 {
     make_images();
@@ -905,6 +921,8 @@ const Test ide_tests[] = {
     { "properties", identify_of_properties, .board = "pc", .runs = FRESH | RESTORED, .settings = loose_drive,
       .devices = "ide-hd,bus=ide.0,unit=0,drive=loose,cyls=20,heads=4,secs=32,model=My-disk,serial=S1,ver=1.0,wwn=0x5000000000001234,"
                  "rotation_rate=7200,physical_block_size=4096,bios-chs-trans=large ide-cd,bus=ide.1,unit=1" },
+    { "drives that name no place", next_free_places, .board = "pc", .runs = FRESH | RESTORED, .settings = loose_drive,
+      .devices = "ide-hd,drive=loose ide-cd,id=b ide-cd,id=c ide-cd,id=d" },
     { "hostile states", hostile_states, .board = "pc", .runs = FRESH, .settings = drives },
     { "hostile streams", hostile_streams, .board = "pc", .runs = FRESH, .settings = drives },
     { "hostile jobs", hostile_jobs, .board = "pc", .runs = FRESH, .settings = drives },
