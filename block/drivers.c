@@ -18,6 +18,8 @@ const NodeDriver *const node_drivers[] = {
     &qcow2_driver,
     &copy_on_read_driver,
     &throttle_driver,
+    &fault_driver,
+    &log_writes_driver,
     NULL
 };
 
