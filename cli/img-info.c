@@ -118,7 +118,7 @@ Value *img_info_value(Node *node, const char *name, GError **err)
 static const char *const order[] = {
     "type", "data",
     "backing-filename-format", "snapshots", "virtual-size", "image-end-offset", "compressed-clusters", "total-clusters", "corruptions-fixed",
-    "corruptions", "check-errors", "allocated-clusters", "leaks", "leaks-fixed", "ivgen-alg", "hash-alg", "cipher-alg", "uuid", "ivgen-hash-alg", "filename",
+    "corruptions", "check-errors", "leaks", "leaks-fixed", "allocated-clusters", "ivgen-alg", "hash-alg", "cipher-alg", "uuid", "ivgen-hash-alg", "filename",
     "cluster-size", "format", "fragmented-clusters", "cipher-mode", "slots", "payload-offset", "master-key-iters", "actual-size",
     "format-specific", "full-backing-filename", "encrypted", "backing-filename", "dirty-flag",
     "compat", "compression-type", "lazy-refcounts", "bitmaps", "refcount-bits", "data-file", "encrypt", "data-file-raw", "corrupt",

@@ -290,9 +290,6 @@ static bool downgrade_allowed(Qcow2 *qcow2, GError **err)
     if (qcow2->bitmap_count || qcow2_bitmaps_any(qcow2)) {
         return fail(err, ENOTSUP, "Cannot downgrade an image with persistent bitmaps: remove them first");
     }
-    if (qcow2->crypt_method == Q2_CRYPT_LUKS) {
-        return fail(err, ENOTSUP, "Cannot downgrade an image with LUKS encryption");
-    }
     for (uint32_t i = 0; i < qcow2->snapshot_count; i++) {
         if (qcow2->snapshots[i].vm_state_size || qcow2->snapshots[i].disk_size != qcow2->node.length) {
             return fail(err, ENOTSUP, "Internal snapshots prevent downgrade of image");
