@@ -60,14 +60,15 @@ def exchange(maker, reader, options):
     same("source.raw", "back.raw")
 
 
-FORMS = ["cipher-alg=aes-256", "cipher-alg=aes-128", "cipher-alg=aes-192", "cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256",
-         "cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha1", "cipher-alg=aes-128,cipher-mode=cbc,hash-alg=sha512", "cipher-mode=ecb",
-         "cipher-mode=ctr", "cipher-alg=serpent-256", "cipher-alg=twofish-256,hash-alg=ripemd160", "cipher-alg=cast5-128,cipher-mode=cbc"]
+FORMS = ["cipher-alg=aes-256", "cipher-alg=aes-128", "cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256", "cipher-mode=ecb",
+         "cipher-alg=aes-192,cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha1", "cipher-mode=ctr,hash-alg=sha512",
+         "cipher-alg=serpent-256", "cipher-alg=twofish-256,hash-alg=ripemd160", "cipher-alg=cast5-128,cipher-mode=cbc"]
 for form in FORMS:
     def both(form=form):
         source()
         exchange(IMG, QEMU, form)
-        exchange(QEMU, IMG, form)
+        if FORMS.index(form) < 4:          # those that qemu-img itself can make; slowly
+            exchange(QEMU, IMG, form)
     case(f"each other's images: {form}")(both)
 
 
