@@ -61,7 +61,7 @@ def exchange(maker, reader, options):
 
 
 FORMS = ["cipher-alg=aes-256", "cipher-alg=aes-128", "cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256", "cipher-mode=ecb",
-         "cipher-alg=aes-192,cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha1", "cipher-mode=ctr,hash-alg=sha512",
+         "cipher-alg=aes-192", "cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha1", "cipher-mode=ctr,hash-alg=sha512",
          "cipher-alg=serpent-256", "cipher-alg=twofish-256,hash-alg=ripemd160", "cipher-alg=cast5-128,cipher-mode=cbc"]
 for form in FORMS:
     def both(form=form):
