@@ -276,7 +276,7 @@ static void put_exit_status(void)
 /* The indented lines under the README's heading of examples: a comment above each command. */
 static void put_examples(void)
 {
-    const char *heading = strstr(manual_readme, "\n## Ten examples\n");
+    const char *heading = strstr(manual_readme, "\n## Examples\n");
 
     puts(".SH EXAMPLES");
     if (!heading) {

@@ -80,8 +80,8 @@ def sections():
         body = re.search(rf"^\.SH {name}\n((?:(?!\.SH ).*\n)+)", source, re.M)
         if not body or len(body.group(1)) < 20:
             yield f"the section {name} is missing or empty"
-    if plain(source.split('.SH EXAMPLES')[-1]).count("\nroost -") != 10:
-        yield "the README's ten examples are not in the manual"
+    if plain(source.split('.SH EXAMPLES')[-1]).count("\nroost -") < 12:
+        yield "the README's examples are not in the manual"
     for status in ("100", "102", "104", "106", "108", "124"):
         if f"\n.TP\n{status}\n" not in manual:
             yield f"the exit status {status} is not in the manual"
