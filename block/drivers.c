@@ -13,6 +13,7 @@ const NodeDriver *const node_drivers[] = {
     &host_cdrom_driver,
     &null_co_driver,
     &null_aio_driver,
+    &nbd_driver,
     &raw_driver,
     &luks_driver,
     &qcow2_driver,

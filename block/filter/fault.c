@@ -252,7 +252,7 @@ static bool take_limits(Fault *fault, GError **err)
 
 /* ---- the node ---- */
 
-static bool fault_open(Node *node, const NodeOpen *how, GError **err)
+static bool open_child(Node *node, const NodeOpen *how, GError **err)
 {
     Fault *fault = (Fault *)node;
 
@@ -286,6 +286,11 @@ static void fault_close(Node *node)
     }
     g_clear_pointer(&fault->rules, g_free);
     fault->count = 0;
+}
+
+static bool fault_open(Node *node, const NodeOpen *how, GError **err)
+{
+    return open_child(node, how, err) || (fault_close(node), false);
 }
 
 /* ---- requests ---- */
