@@ -527,9 +527,6 @@ static int64_t find_run(Qcow2 *qcow2, uint64_t count)
         first = false;
         run = count_free(qcow2, at, count);
         if (run < 0 || (uint64_t)run == count) {
-            if (run > 0 && count > 1) {
-                qcow2->run_hint = at + run;
-            }
             return run < 0 ? run : at;
         }
         from = at + run;
@@ -562,6 +559,9 @@ static int take(Qcow2 *qcow2, uint64_t cluster, uint64_t count, bool *fresh)
     }
     if (qcow2->free_hint == cluster) {
         qcow2->free_hint = cluster + count;
+    }
+    if (count > 1) {
+        qcow2->run_hint = cluster + count;
     }
     TRACE(&refcount_trace[TRACE_ALLOC], "0x%" PRIx64 " + %" PRIu64 " clusters", offset, count);
     return 0;
@@ -645,7 +645,6 @@ static int64_t alloc_some(Qcow2 *qcow2, uint64_t *count, bool *fresh)
         }
         if (ret != -EAGAIN) {
             *count = run - missing;
-            qcow2->run_hint = ret == 0 && *count > 1 ? (uint64_t)(first + run) : qcow2->run_hint;
             return ret < 0 ? ret : (int64_t)((uint64_t)(first + missing) << qcow2->cluster_bits);
         }
     }
