@@ -215,7 +215,8 @@ SOFT_HANDLER(cld) { cpu->rflags &= ~(uint64_t)FLAG_DF; }
 SOFT_HANDLER(std) { cpu->rflags |= FLAG_DF; }
 SOFT_HANDLER(nop) { (void)cpu; }
 
-/* Who waits for another CPU waits in vain while their one thread is here. */
+/* Who waits for another CPU waits in vain while their one thread is here. The block ends with it: a lock that was opened for the others
+ * just before must not be taken again before they had their turn. */
 SOFT_HANDLER(spin_hint)
 {
     if (cpu->shares) {
@@ -290,6 +291,6 @@ const SoftHandler move_handlers[] = {
     ROWS_SIZED_WIDE(CMOVCC, cmovcc), { .op = OP_SETCC, .run = setcc },
     ROWS_SIZED_WIDE(CBW, cbw), ROWS_SIZED_WIDE(CWD, cwd),
     { .op = OP_CLC, .run = clc }, { .op = OP_STC, .run = stc }, { .op = OP_CMC, .run = cmc }, { .op = OP_CLD, .run = cld }, { .op = OP_STD, .run = std },
-    { .op = OP_NOP, .run = nop }, { .op = OP_PAUSE, .run = spin_hint }, { .op = OP_LAHF, .run = lahf }, { .op = OP_SAHF, .run = sahf },
+    { .op = OP_NOP, .run = nop }, { .op = OP_PAUSE, .call = spin_hint }, { .op = OP_LAHF, .run = lahf }, { .op = OP_SAHF, .run = sahf },
     { .op = OP_SALC, .run = salc }, { .op = OP_XLAT, .run = xlat }, { .op = OP_RDRAND, .call = hardware_random }, { .op = OP_RDSEED, .call = hardware_random },
     { .op = 0 } };

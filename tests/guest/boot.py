@@ -57,6 +57,9 @@ CASES = {
                   [(r"boot: ", "\r"), (r"Select a language|Choose the language", "signal")], 0, 900),
     "seabios": ([], "tcg", ["-m", "32", "-nographic", "-nodefaults", "-serial", "none", "-chardev", "stdio,id=d", "-device",
                              "isa-debugcon,iobase=0x402,chardev=d"], [(r"SeaBIOS \(version", None), (r"No bootable device", "signal")], 0, 60),
+    # Its processors hand a stack to each other by a lock that is open for the length of a PAUSE.
+    "seabios-smp2": ([], "tcg", ["-m", "32", "-smp", "2", "-nographic", "-nodefaults", "-serial", "none", "-chardev", "stdio,id=d", "-device",
+                                  "isa-debugcon,iobase=0x402,chardev=d"], [(r"Found 2 cpu", None), (r"No bootable device", "signal")], 0, 60),
 }
 
 
