@@ -52,6 +52,10 @@ void ata_power_on(Ata *ata)
     ata->sense_key = ata->sense_code = ata->sense_qualifier = 0;
     ata->tray_locked = false;
     ata->eject_asked = false;
+    if (ata->cd && ata->tray_open) {       /* drawn in, as scsi-cd does it: firmware may want to boot from it */
+        ata->tray_open = false;
+        blk_guest_tray(ata->blk, false);
+    }
     ata->write_cache = ata->wakes_with_cache;
     if (!ata->cd && blk_write_cache(ata->blk) != ata->write_cache) {
         blk_set_write_cache(ata->blk, ata->write_cache);

@@ -292,6 +292,9 @@ static void tray(Rig *rig)
     check_eq(status(rig, CD), ERR);
     check_eq(ask(rig, MASTER, load, out, 8), 0);
     check_eq(ask(rig, MASTER, ready, out, 8), 0);
+    check_eq(ask(rig, MASTER, eject, out, 8), 0);
+    machine_reset_now(rig_machine(rig), CAUSE_NONE);         /* draws it in */
+    check_eq(ask(rig, MASTER, ready, out, 8), 0);
 }
 
 /* ---- another disc ---- */
