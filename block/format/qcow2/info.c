@@ -4,7 +4,7 @@
  *
  * Members stand in the order in which QEMU 7.2 prints them.
  *
- * Tests    tests/block/qcow2-info.py
+ * Tests    tests/block/img-commands.py, qcow2-bitmap.py, qcow2-crypt.py
  */
 #include "block/format/qcow2/parts.h"
 

@@ -5,7 +5,7 @@
  * Counted as for an image without snapshots whose every cluster has a place: header, L1 and L2 tables, refcount blocks and table for all of
  * that, data. An image that holds less of the data has all of the tables nevertheless: an upper bound, the one that QEMU gives.
  *
- * Tests    tests/block/qcow2-measure.py
+ * Tests    tests/block/img-commands.py, qcow2-crypt.py
  */
 #include "block/crypto/luks.h"
 #include "block/format/qcow2/parts.h"
