@@ -79,7 +79,7 @@ bool blk_claim(Blk *blk, bool write, bool share, GError **err);
 /* Moves the whole graph below to another home loop; drained for it. Refused when somebody else holds it elsewhere. */
 bool blk_set_loop(Blk *blk, IoLoop *loop, GError **err);
 IoLoop *blk_loop(const Blk *blk);          /* any thread */
-/* A guest's eject and close: the person is told (DEVICE_TRAY_MOVED); a medium ejected by the guest is closed. */
+/* A guest opened or closed the tray: the person is told (DEVICE_TRAY_MOVED). The medium stays in it. */
 void blk_guest_tray(Blk *blk, bool open);
 
 /* werror=, rerror=: what becomes of a failed request. Emits BLOCK_IO_ERROR and, for STOP, stops the machine; then the device keeps
