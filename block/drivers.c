@@ -17,6 +17,8 @@ const NodeDriver *const node_drivers[] = {
     &raw_driver,
     &luks_driver,
     &qcow2_driver,
+    &vdi_driver,
+    &vpc_driver,
     &copy_on_read_driver,
     &throttle_driver,
     &fault_driver,

@@ -9,7 +9,7 @@
  *          seconds, by sending them again over a new one. request-timeout: seconds of silence after which a server counts as gone
  * Reading  whoever waits for an answer and finds nobody reading reads for all; when his own answer came, the next one reads
  * Threads  home loop; names are looked up on a worker thread
- * Tests    tests/block/nbd.py, tests/fuzz/nbd.c
+ * Tests    tests/block/nbd.py
  */
 #include "block/drivers.h"
 #include "base/error.h"
