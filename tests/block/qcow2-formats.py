@@ -238,7 +238,10 @@ def encrypted():
     for tool, options in itertools.product(("roost", "qemu"), ("cluster_size=64k", "cluster_size=4k", "extended_l2=on")):
         image = path("secret.qcow2")
         create = ["create", "-q", *secret, "-f", "qcow2", "-o", f"encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,{options}", image, "4M"]
-        ours("img", *create) if tool == "roost" else qemu("qemu-img", *create)
+        if tool == "roost":
+            ours("img", *create)
+        elif "CPU usage" in qemu("sh", "-c", 'qemu-img "$@" 2>&1', "qemu-img", *create, status=(0, 1)):
+            continue                       # a busy machine: qemu-img could not measure the key's time
         opened = json.dumps({"driver": "qcow2", "encrypt": {"format": "luks", "key-secret": "s"}, "file": {"driver": "file", "filename": image}})
         ours("io", *secret, "-c", "write -P 7 1000 300000", "-c", "write -z 64k 64k", "-c", "write -P 8 3M 100", "json:" + opened)
         flat = f"driver=qcow2,encrypt.key-secret=s,file.filename={image}"

@@ -4,7 +4,8 @@
  *
  * The image lies on a disk in memory that writes down every request with its begin and end. A cut at a moment keeps what a finished
  * flush covers, and of all else that was begun any part: dropped, kept, torn. Each such image must open, check clean but for leaks,
- * and hold in each sector what a flush acknowledged or something newer.
+ * and hold in each sector what a flush acknowledged or something newer. A disk that fails requests now and then does no other harm
+ * than to those.
  *
  * ROOST_TEST_SEED and ROOST_TEST_CUTS choose other runs and longer ones.
  */
@@ -41,7 +42,7 @@ typedef struct Disk {
     Node node;
     GByteArray *bytes;
     GArray *events;
-    bool records;
+    bool records, fails;
 } Disk;
 
 static uint64_t now;                       /* a moment: one more with each thing that happens */
@@ -75,6 +76,12 @@ static void recorded(Disk *disk, size_t index)
     }
 }
 
+/* One request in so many is refused. */
+static int maybe_fail(const Disk *disk, uint64_t one_in)
+{
+    return disk->fails && chance(one_in) == 0 ? (chance(2) ? -EIO : -ENOSPC) : 0;
+}
+
 static int disk_preadv(Node *node, uint64_t offset, Iov to, RequestFlags flags)
 {
     Disk *disk = (Disk *)node;
@@ -87,14 +94,18 @@ static int disk_preadv(Node *node, uint64_t offset, Iov to, RequestFlags flags)
     }
     iov_put(to, 0, disk->bytes->data + offset, there);
     iov_set(to, there, 0, to.bytes - there);
-    return 0;
+    return maybe_fail(disk, 60);
 }
 
 static int disk_pwritev(Node *node, uint64_t offset, Iov from, RequestFlags flags)
 {
     Disk *disk = (Disk *)node;
     size_t index = record(disk, WRITE, offset, from.bytes);
+    int ret = maybe_fail(disk, 20);
 
+    if (ret < 0) {
+        from = iov_part(from, 0, chance(from.bytes + 1));              /* its begin may be there */
+    }
     if (disk->records) {
         uint8_t *data = g_malloc(from.bytes);
 
@@ -110,7 +121,7 @@ static int disk_pwritev(Node *node, uint64_t offset, Iov from, RequestFlags flag
     }
     iov_get(from, 0, disk->bytes->data + offset, from.bytes);
     recorded(disk, index);
-    return 0;
+    return ret;
 }
 
 static int disk_flush(Node *node)
@@ -122,7 +133,7 @@ static int disk_flush(Node *node)
         co_yield_turn();
     }
     recorded(disk, index);
-    return 0;
+    return maybe_fail(disk, 8);
 }
 
 static int disk_truncate(Node *node, uint64_t size, bool exact, Preallocation preallocation, RequestFlags flags, GError **err)
@@ -133,7 +144,10 @@ static int disk_truncate(Node *node, uint64_t size, bool exact, Preallocation pr
     (void)exact;
     (void)preallocation;
     (void)flags;
-    (void)err;
+    if (maybe_fail(disk, 4) < 0) {
+        fail(err, ENOSPC, "the disk fails");
+        return -ENOSPC;
+    }
     disk_length(disk, size);
     recorded(disk, index);
     return 0;
@@ -202,6 +216,7 @@ typedef struct Bench {
     Disk *disk;
     Node *below, *image;
     GArray *history[SECTORS];              /* of Version */
+    bool unknown[SECTORS];                 /* a write to it failed */
     GArray *acks;                          /* of FlushAck, by end */
     uint64_t next_value;
     unsigned running;
@@ -295,6 +310,15 @@ static void is_now(Bench *bench, uint64_t sector, uint64_t count)
     }
 }
 
+static void ended(Bench *bench, uint64_t sector, uint64_t count, int ret)
+{
+    if (!bench->disk->fails) {
+        g_assert_cmpint(ret, ==, 0);
+    }
+    memset(bench->unknown + sector, ret < 0, count);
+    is_now(bench, sector, count);
+}
+
 static void write_sectors(Bench *bench, uint64_t sector, uint64_t count, RequestFlags flags)
 {
     g_autofree uint64_t *data = g_new(uint64_t, count * SECTOR / 8);
@@ -305,8 +329,7 @@ static void write_sectors(Bench *bench, uint64_t sector, uint64_t count, Request
         data[i] = value;
     }
     will_be(bench, sector, count, value);
-    g_assert_cmpint(node_pwritev(bench->image, sector * SECTOR, iov_all(pieces, 2), flags), ==, 0);
-    is_now(bench, sector, count);
+    ended(bench, sector, count, node_pwritev(bench->image, sector * SECTOR, iov_all(pieces, 2), flags));
     for (uint64_t i = 0; (flags & REQ_FUA) && i < count; i++) {
         last_version(bench, sector + i)->durable = now;
     }
@@ -316,9 +339,14 @@ static void read_sectors(Bench *bench, uint64_t sector, uint64_t count)
 {
     g_autofree uint64_t *data = g_new(uint64_t, count * SECTOR / 8);
 
-    g_assert_cmpint(node_pread(bench->image, sector * SECTOR, data, count * SECTOR), ==, 0);
+    int ret = node_pread(bench->image, sector * SECTOR, data, count * SECTOR);
+
+    if (ret < 0 && bench->disk->fails) {
+        return;
+    }
+    g_assert_cmpint(ret, ==, 0);
     for (uint64_t i = 0; i < count * SECTOR / 8; i++) {
-        if (data[i] != last_version(bench, sector + i / (SECTOR / 8))->value) {
+        if (!bench->unknown[sector + i / (SECTOR / 8)] && data[i] != last_version(bench, sector + i / (SECTOR / 8))->value) {
             g_error("sector %" PRIu64 " byte %" PRIu64 ": read %" PRIx64 ", expected %" PRIx64, sector + i / (SECTOR / 8), i * 8 % SECTOR, data[i],
                     last_version(bench, sector + i / (SECTOR / 8))->value);
         }
@@ -328,8 +356,12 @@ static void read_sectors(Bench *bench, uint64_t sector, uint64_t count)
 static void flush(Bench *bench)
 {
     FlushAck ack = { .begin = ++now };
+    int ret = node_flush(bench->image);
 
-    g_assert_cmpint(node_flush(bench->image), ==, 0);
+    if (ret < 0 && bench->disk->fails) {
+        return;
+    }
+    g_assert_cmpint(ret, ==, 0);
     ack.end = ++now;
     g_array_append_val(bench->acks, ack);
 }
@@ -382,7 +414,7 @@ static void snapshots(Bench *bench)
     ImageSnapshot snapshot = { .name = (char *)"s", .icount = -1 };
     g_autoptr(GError) error = NULL;
 
-    if (bench->disk->records && qcow2->version < 3) {
+    if (bench->disk->fails || (bench->disk->records && qcow2->version < 3)) {
         return;                            /* no dirty bit there: a cut within leaves flags that a check calls wrong */
     }
     if (qcow2->snapshot_count && chance(2)) {
@@ -407,14 +439,12 @@ static void alone(Bench *bench)
     case 1: read_sectors(bench, sector, count); break;
     case 2:
         will_be(bench, sector, count, 0);
-        g_assert_cmpint(node_pwrite_zeroes(bench->image, sector * SECTOR, count * SECTOR, chance(2) ? REQ_MAY_UNMAP : 0), ==, 0);
-        is_now(bench, sector, count);
+        ended(bench, sector, count, node_pwrite_zeroes(bench->image, sector * SECTOR, count * SECTOR, chance(2) ? REQ_MAY_UNMAP : 0));
         break;
     case 3:
         if (bench->layout->zeroes) {       /* a discard in version 2 may do nothing */
             will_be(bench, whole, clusters, 0);
-            g_assert_cmpint(node_pdiscard(bench->image, whole * SECTOR, clusters * SECTOR), ==, 0);
-            is_now(bench, whole, clusters);
+            ended(bench, whole, clusters, node_pdiscard(bench->image, whole * SECTOR, clusters * SECTOR));
         }
         break;
     case 4:
@@ -479,6 +509,30 @@ static int random_requests(void *opaque)
         node_unref(bench.image);
         bench.image = open_on(&bench, bench.disk);
         check_image(bench.image, false);
+        read_sectors(&bench, 0, SECTORS);
+    }
+    bench_end(&bench);
+    return 0;
+}
+
+/* Refusals hit data, tables and flushes alike. What succeeded stays, and the tables stay sound. */
+static int failing_disk(void *opaque)
+{
+    const Layout *layout = opaque;
+    Bench bench;
+
+    seed(200 + (layout - layouts));
+    bench_begin(&bench, layout);
+    for (unsigned i = 0; i < 4; i++) {
+        bench.disk->fails = true;
+        rounds(&bench, ROUNDS);
+        bench.disk->fails = false;
+        flush(&bench);
+        read_sectors(&bench, 0, SECTORS);
+        check_image(bench.image, true);
+        node_unref(bench.image);
+        bench.image = open_on(&bench, bench.disk);
+        check_image(bench.image, true);
         read_sectors(&bench, 0, SECTORS);
     }
     bench_end(&bench);
@@ -616,17 +670,20 @@ static void run_layout(gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-    static Case cases[2 * G_N_ELEMENTS(layouts)];
+    static Case cases[3 * G_N_ELEMENTS(layouts)];
 
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(layouts); i++) {
         g_autofree char *random = g_strdup_printf("/qcow2/random requests/%s", layouts[i].name);
+        g_autofree char *failing = g_strdup_printf("/qcow2/failing disk/%s", layouts[i].name);
         g_autofree char *power = g_strdup_printf("/qcow2/power cuts/%s", layouts[i].name);
 
-        cases[2 * i] = (Case){ random_requests, (void *)&layouts[i] };
-        cases[2 * i + 1] = (Case){ power_cuts, (void *)&layouts[i] };
-        g_test_add_data_func(random, &cases[2 * i], run_layout);
-        g_test_add_data_func(power, &cases[2 * i + 1], run_layout);
+        cases[3 * i] = (Case){ random_requests, (void *)&layouts[i] };
+        cases[3 * i + 1] = (Case){ power_cuts, (void *)&layouts[i] };
+        cases[3 * i + 2] = (Case){ failing_disk, (void *)&layouts[i] };
+        g_test_add_data_func(random, &cases[3 * i], run_layout);
+        g_test_add_data_func(power, &cases[3 * i + 1], run_layout);
+        g_test_add_data_func(failing, &cases[3 * i + 2], run_layout);
     }
     return g_test_run();
 }
