@@ -135,12 +135,19 @@ static bool keep_bytes(Rebase *rebase, uint64_t offset, uint64_t bytes, uint8_t 
                                rebase->img.operands[0], offset, g_strerror(-result));
 }
 
+/* will NULL: zeroes. */
+static bool sector_differs(const uint8_t *was, const uint8_t *will, uint64_t bytes)
+{
+    return will ? memcmp(was, will, bytes) != 0 : !tool_is_zero(was, bytes);
+}
+
 /* The sectors that differ, in runs. */
 static bool keep_differences(Rebase *rebase, const Piece *piece, uint8_t *was, const uint8_t *will)
 {
     for (uint64_t at = 0; at < piece->bytes;) {
-        uint64_t begin = at + tool_first_difference(was + at, will + at, piece->bytes - at), end = begin;
-        while (end < piece->bytes && memcmp(was + end, will + end, MIN(512, piece->bytes - end)) != 0) {
+        uint64_t left = piece->bytes - at;
+        uint64_t begin = at + (will ? tool_first_difference(was + at, will + at, left) : tool_first_nonzero(was + at, left)), end = begin;
+        while (end < piece->bytes && sector_differs(was + end, will ? will + end : NULL, MIN(512, piece->bytes - end))) {
             end = MIN(end + 512, piece->bytes);
         }
         if (end > begin && !keep_bytes(rebase, piece->offset + begin, end - begin, was + begin)) {
@@ -158,12 +165,10 @@ static bool rebase_piece(Rebase *rebase, const Piece *piece, uint8_t *was, uint8
     } else if (!read_from(rebase, rebase->old, piece, was)) {
         return false;
     }
-    if (piece->new_zero) {
-        memset(will, 0, piece->bytes);
-    } else if (!read_from(rebase, rebase->fresh.node, piece, will)) {
+    if (!piece->new_zero && !read_from(rebase, rebase->fresh.node, piece, will)) {
         return false;
     }
-    return keep_differences(rebase, piece, was, will);
+    return keep_differences(rebase, piece, was, piece->new_zero ? NULL : will);
 }
 
 static int rebase_member(void *opaque)
