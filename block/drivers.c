@@ -18,6 +18,7 @@ const NodeDriver *const node_drivers[] = {
     &luks_driver,
     &qcow2_driver,
     &vdi_driver,
+    &vmdk_driver,
     &vpc_driver,
     &copy_on_read_driver,
     &throttle_driver,
