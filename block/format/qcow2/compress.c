@@ -165,6 +165,51 @@ int qcow2_read_compressed(Qcow2 *qcow2, uint64_t entry, uint64_t skip, Iov to)
     return ret;
 }
 
+typedef struct Piece {                     /* of a request that reads several clusters at once */
+    Qcow2 *qcow2;
+    Qcow2Reads *reads;
+    uint64_t entry, skip;
+    Iov to;
+} Piece;
+
+static void read_piece(void *opaque)
+{
+    Piece *piece = opaque;
+    Qcow2Reads *reads = piece->reads;
+    int ret = qcow2_read_compressed(piece->qcow2, piece->entry, piece->skip, piece->to);
+
+    g_free(piece);
+    reads->ret = reads->ret < 0 ? reads->ret : ret;
+    reads->running--;
+    co_queue_wake_all(&reads->waiters);
+}
+
+int qcow2_read_compressed_beside(Qcow2 *qcow2, Qcow2Reads *reads, uint64_t entry, uint64_t skip, Iov to)
+{
+    Piece *piece = g_new(Piece, 1);
+    Coroutine *helper = coroutine_new(read_piece, piece);
+
+    if (!helper) {
+        g_free(piece);
+        return qcow2_read_compressed(qcow2, entry, skip, to);
+    }
+    while (reads->running >= MAX_PARALLEL) {
+        co_queue_wait(&reads->waiters, NULL);
+    }
+    *piece = (Piece){ qcow2, reads, entry, skip, to };
+    reads->running++;
+    coroutine_enter(helper);
+    return reads->ret;
+}
+
+int qcow2_reads_end(Qcow2Reads *reads)
+{
+    while (reads->running) {
+        co_queue_wait(&reads->waiters, NULL);
+    }
+    return reads->ret;
+}
+
 /* ---- writing ---- */
 
 /* Room for size bytes, after the last compressed cluster where it fits: in what is left of that one's cluster, going on in the next if that

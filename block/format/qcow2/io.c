@@ -75,7 +75,8 @@ static int read_encrypted(Qcow2 *qcow2, uint64_t host, uint64_t guest, Iov to)
 
 int qcow2_read(Qcow2 *qcow2, uint64_t guest, Iov to)
 {
-    int ret = 0;
+    Qcow2Reads beside = { 0 };
+    int ret = 0, rest;
 
     for (uint64_t done = 0; done < to.bytes && ret == 0;) {
         Qcow2Map map;
@@ -95,14 +96,19 @@ int qcow2_read(Qcow2 *qcow2, uint64_t guest, Iov to)
             ret = read_below(qcow2, guest + done, part);
             break;
         case Q2_COMPRESSED_DATA:
-            ret = qcow2_read_compressed(qcow2, map.entry, (guest + done) & (qcow2->cluster_size - 1), part);
+            if (done + map.bytes < to.bytes) {                         /* more follows: the next one need not wait for this one */
+                ret = qcow2_read_compressed_beside(qcow2, &beside, map.entry, (guest + done) & (qcow2->cluster_size - 1), part);
+            } else {
+                ret = qcow2_read_compressed(qcow2, map.entry, (guest + done) & (qcow2->cluster_size - 1), part);
+            }
             break;
         default:
             iov_set(part, 0, 0, part.bytes);
         }
         done += map.bytes;
     }
-    return ret;
+    rest = qcow2_reads_end(&beside);
+    return ret < 0 ? ret : rest;
 }
 
 int qcow2_preadv(Node *node, uint64_t offset, Iov to, RequestFlags flags)

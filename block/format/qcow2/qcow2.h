@@ -425,6 +425,10 @@ void qcow2_gather_init(Qcow2 *qcow2);
 void qcow2_gather_free(Qcow2 *qcow2);
 /* compress.c: on worker threads */
 int qcow2_read_compressed(Qcow2 *qcow2, uint64_t entry, uint64_t skip, Iov to);
+/* The same of a piece of a longer request: it may still run when this returns, until qcow2_reads_end(), which returns the first error. */
+typedef struct Qcow2Reads { unsigned running; int ret; CoQueue waiters; } Qcow2Reads;
+int qcow2_read_compressed_beside(Qcow2 *qcow2, Qcow2Reads *reads, uint64_t entry, uint64_t skip, Iov to);
+int qcow2_reads_end(Qcow2Reads *reads);
 int qcow2_write_compressed(Qcow2 *qcow2, uint64_t guest, Iov from);
 /* Decompresses exactly one cluster; -EIO where the bytes are none. Does not yield; any thread. */
 int qcow2_decompress(unsigned type, const void *in, size_t in_bytes, void *out, size_t out_bytes);
