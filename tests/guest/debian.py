@@ -25,9 +25,9 @@ def run(bus):
         login = [(r"login: ", "root\n"), (r"assword: ", "roost\n"), (r":~# ", None)]
         script = [
             *login, (r"", f"dd if=/dev/urandom of=/a bs=1M count={MEGABYTES} 2>/dev/null; sha256sum /a > /sums; sync; echo wrote $?\n"),
-            (r"\nwrote 0\r", "reboot\n"),
+            (r"wrote 0\r", "reboot\n"),
             *login, (r"", "sha256sum -c /sums && echo again $?\n"),
-            (r"\nagain 0\r", "poweroff\n"),
+            (r"again 0\r", "poweroff\n"),
         ]
         outcome = console.follow(command, script, 3000)
         assert not outcome.failure, outcome.failure + "\n" + outcome.tail()
