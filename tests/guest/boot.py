@@ -53,7 +53,7 @@ CASES = {
                  [(r"ISOLINUX", None), (r"boot: ", "\r"), *up("x86_64", 1)], 0, 240),
     "rescue": (["rescue.iso"], "tcg", ["-m", "128", "-nographic", "-nodefaults", "-serial", "stdio", "-cdrom", f"{guests}/rescue.iso"],
                [(r"GNU GRUB +version", "c"), (r"grub>", "ls\r"), (r"\(cd0?\)", "signal")], 0, 180),
-    "installer": (["installer.iso"], "tcg", ["-m", "512", "-nographic", "-nodefaults", "-serial", "stdio", "-cdrom", f"{guests}/installer.iso"],
+    "installer": (["installer.iso"], "tcg", ["-m", "1024", "-nographic", "-nodefaults", "-serial", "stdio", "-cdrom", f"{guests}/installer.iso"],
                   [(r"boot: ", "\r"), (r"Select a language|Choose the language", "signal")], 0, 900),
     "seabios": ([], "tcg", ["-m", "32", "-nographic", "-nodefaults", "-serial", "none", "-chardev", "stdio,id=d", "-device",
                              "isa-debugcon,iobase=0x402,chardev=d"], [(r"SeaBIOS \(version", None), (r"No bootable device", "signal")], 0, 60),
