@@ -19,6 +19,7 @@ const NodeDriver *const node_drivers[] = {
     &qcow2_driver,
     &vdi_driver,
     &vmdk_driver,
+    &vhdx_driver,
     &vpc_driver,
     &copy_on_read_driver,
     &throttle_driver,
