@@ -42,6 +42,15 @@ static Work *next_work(void)
     return g_queue_pop_head(&queue);
 }
 
+static void run(Work *work)
+{
+    work->work(work->opaque);
+    if (work->done) {
+        loop_post(work->done, work->opaque);
+    }
+    g_free(work);
+}
+
 static void *worker_thread(void *opaque G_GNUC_UNUSED)
 {
     Work *work;
@@ -50,11 +59,7 @@ static void *worker_thread(void *opaque G_GNUC_UNUSED)
     pthread_mutex_lock(&mutex);
     while ((work = next_work())) {
         pthread_mutex_unlock(&mutex);
-        work->work(work->opaque);
-        if (work->done) {
-            loop_post(work->done, work->opaque);
-        }
-        g_free(work);
+        run(work);
         pthread_mutex_lock(&mutex);
     }
     threads--;
@@ -62,8 +67,9 @@ static void *worker_thread(void *opaque G_GNUC_UNUSED)
     return NULL;
 }
 
-/* Mutex held. A signal is for the main thread: a worker starts with all of them blocked. */
-static void start_thread(void)
+/* Mutex held; false when there is nobody who could do the work. A signal is for the main thread: a worker starts with all of them
+ * blocked. */
+static bool start_thread(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -77,22 +83,28 @@ static void start_thread(void)
     failed = pthread_create(&thread, &attributes, worker_thread, NULL);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (!failed) {
-        threads++;
-    } else if (threads == 0) {
-        g_error("the host starts no thread for background work: %s", g_strerror(failed));
-    }
+    threads += !failed;
+    return threads > 0;
 }
 
+/* On a host that starts no thread at all, the work is done here and now: late, but done. */
 void worker_submit(void (*work)(void *opaque), void (*done)(void *opaque), void *opaque)
 {
     Work *item = g_new(Work, 1);
-    LOCK_SCOPE(&mutex);
+    bool nobody = false;
 
     *item = (Work){ work, done, opaque };
+    pthread_mutex_lock(&mutex);
     g_queue_push_tail(&queue, item);
     if (idle < queue.length && threads < THREADS_MOST) {
-        start_thread();
+        nobody = !start_thread();
+    }
+    if (nobody) {
+        g_queue_remove(&queue, item);
     }
     pthread_cond_signal(&wake);
+    pthread_mutex_unlock(&mutex);
+    if (nobody) {
+        run(item);
+    }
 }

@@ -6,7 +6,7 @@
  * once, here: statx says it on newer kernels, a device says its block size, else reads of growing size are tried.
  *
  * Threads  the node's home loop
- * Tests    tests/block/file.c, tests/block/lock.py
+ * Tests    tests/block/file.c
  */
 #include "block/proto/file.h"
 #include "base/error.h"
@@ -241,6 +241,14 @@ static bool set_limits(FileNode *file, int fd, bool direct, GError **err)
     file->file.alignment = direct ? offsets : 0;
     limits->request_alignment = offsets;
     limits->memory_alignment = memory;
+    if (file->kind != FILE_REGULAR) {      /* its commands count in blocks, whatever its cache does */
+        uint32_t sector = 512;
+
+        if (ioctl(fd, BLKSSZGET, &sector) < 0 || !is_power(sector)) {
+            sector = 512;
+        }
+        limits->zeroes_alignment = limits->discard_alignment = MAX(sector, offsets);
+    }
     limits->max_pieces = IOV_MAX;
     limits->max_transfer = TRANSFER_MOST;
     return true;

@@ -11,7 +11,7 @@
  * Who holds a lock the kernel does not say for this kind; /proc/PID/fdinfo does, for processes that we may look into.
  *
  * Threads  any, one at a time for each file
- * Tests    tests/block/lock.py
+ * Tests    tests/block/file.c
  */
 #include "block/proto/lock.h"
 #include "base/error.h"

@@ -4,13 +4,15 @@
  *
  * Locks are tried against this process itself and against Debian's qemu-io, where it is installed.
  */
-#include "block/drivers.h"
+#include "block/proto/file.h"
 #include "tests/block/block.h"
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/loop.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -509,6 +511,72 @@ static int devices(void *opaque G_GNUC_UNUSED)
     return 0;
 }
 
+/* A loop device on the file; -1: this user gets none. It goes by itself when it is closed. */
+static int attach_loop(const char *path, char **device)
+{
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), file = open(path, O_RDWR | O_CLOEXEC), fd = -1, number;
+    struct loop_config config = { .fd = (uint32_t)file, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+
+    number = control >= 0 ? ioctl(control, LOOP_CTL_GET_FREE) : -1;
+    if (number >= 0 && file >= 0) {
+        *device = g_strdup_printf("/dev/loop%d", number);
+        fd = open(*device, O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (control >= 0) {
+        close(control);
+    }
+    close(file);
+    return fd;
+}
+
+static void on_device(const char *path, const char *device, const char *more)
+{
+    g_autofree char *text = g_strdup_printf("{'driver':'host_device','filename':'%s'%s}", device, more);
+    g_autofree uint8_t *shadow = g_malloc0(SIZE), *buffer = g_malloc(LONGEST);
+    g_autoptr(GRand) random = g_rand_new_with_seed(5);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *content = NULL;
+    Node *node = open_json(text);
+    NodeUser *user = claim(node, PERM_ALL, PERM_ALL, NULL);
+
+    g_assert_cmpuint(node_length(node), ==, SIZE);
+    g_assert_cmpint(node_pwrite_zeroes(node, 0, SIZE, 0), ==, 0);
+    for (int i = 0; i < STEPS / 3; i++) {
+        random_step(node, random, shadow, buffer, 512);
+    }
+    g_assert_cmpint(node_pdiscard(node, 65536, 65536), ==, 0);
+    memset(shadow + 65536, 0, 65536);      /* what a loop device makes of it: a hole */
+    g_assert_cmpint(node_pwrite(node, SIZE - 512, buffer, 1024), ==, -EIO);
+    g_assert_cmpint(node_truncate(node, SIZE * 2, true, PREALLOC_OFF, 0, &error), ==, -EINVAL);
+    g_assert_cmpint(node_flush(node), ==, 0);
+    node_detach(user);
+    node_unref(node);
+    g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    g_assert_true(memcmp(content, shadow, SIZE) == 0);
+}
+
+static int loop_device(void *opaque G_GNUC_UNUSED)
+{
+    g_autofree char *path = make_file("loop", SIZE), *device = NULL;
+    int fd = attach_loop(path, &device);
+
+    if (fd < 0) {
+        g_test_skip("no loop device for this user");
+    } else {
+        g_assert_cmpstr(file_driver_for(device), ==, "host_device");
+        open_fails(device, "", "host_device");
+        on_device(path, device, "");
+        on_device(path, device, ",'cache':{'direct':true}");
+        close(fd);
+    }
+    g_unlink(path);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int result;
@@ -533,6 +601,7 @@ int main(int argc, char **argv)
     block_test("/file/qemu-is-refused", qemu_is_refused);
     block_test("/file/we-are-refused", we_are_refused);
     block_test("/file/devices", devices);
+    block_test("/file/loop-device", loop_device);
     result = g_test_run();
     g_autofree char *small = path_of("small");
     g_rmdir(small);
