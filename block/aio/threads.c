@@ -11,13 +11,14 @@
  * What a turn of the loop gathers is handed over with one lock, to the threads that fell asleep last, each of which is woken with
  * its request in its hand. Threads do not wake each other: that drove them from processor to processor, while the loop keeps one
  * and lets the pool have the rest. Results go on a list of the engine's, which the loop empties in its turn; it is kicked only
- * when it sleeps.
+ * when it sleeps, and for serial writes only now and then.
  *
  * Threads  requests: the loop's own; `mutex` guards the pool and the files' lists of writes; `done` is a list without lock
  * Tests    tests/block/aio.c
  */
 #include "base/error.h"
 #include "base/lock.h"
+#include "base/timer.h"
 #include "block/aio/engine.h"
 #include <errno.h>
 #include <linux/futex.h>
@@ -29,6 +30,8 @@
 
 #define THREADS_MOST  64
 #define IDLE_SECONDS  10
+#define HOLD_MOST     16
+#define HOLD_NS       (50 * NS_PER_US)
 #define BATCH         4                    /* handed over at once: the disk should begin while we still gather */
 
 typedef struct Threads {
@@ -74,22 +77,37 @@ static AioOp *pop(void)
     return op;
 }
 
-/* The op's coroutine may run, and the op be gone, as soon as it is on the list; the loop stays while somebody is finishing. */
-static void finish(AioOp *op, ssize_t result)
+/* Between begin and end the engine stays, whatever becomes of its requests. */
+static void finish_begin(Threads *this)
+{
+    __atomic_fetch_add(&this->finishing, 1, __ATOMIC_RELAXED);
+}
+
+static void finish_end(Threads *this)
+{
+    io_loop_kick(this->engine.loop);
+    __atomic_fetch_sub(&this->finishing, 1, __ATOMIC_RELEASE);
+}
+
+/* The op's coroutine may run, and the op be gone, as soon as it is on the list. */
+static void push_result(AioOp *op, ssize_t result)
 {
     Threads *this = (Threads *)op->engine;
-    IoLoop *loop = this->engine.loop;
     AioOp *first = __atomic_load_n(&this->done, __ATOMIC_RELAXED);
 
-    __atomic_fetch_add(&this->finishing, 1, __ATOMIC_RELAXED);
     op->result = result;
     do {
         op->next = first;
     } while (!__atomic_compare_exchange_n(&this->done, &first, op, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-    if (!first) {                          /* else the loop has been kicked for those before */
-        io_loop_kick(loop);
-    }
-    __atomic_fetch_sub(&this->finishing, 1, __ATOMIC_RELEASE);
+}
+
+static void finish(AioOp *op, ssize_t result)
+{
+    Threads *this = (Threads *)op->engine;
+
+    finish_begin(this);
+    push_result(op, result);
+    finish_end(this);
 }
 
 static bool is_serial(const AioOp *op)
@@ -97,47 +115,61 @@ static bool is_serial(const AioOp *op)
     return op->what == AIO_WRITE && !op->file->alignment && !op->fua;
 }
 
-/* Mutex held on entry and return; carries out op and all that its file has gathered meanwhile. The file may be closed as soon as
- * the last one is done. */
+static int64_t now(void)
+{
+    return clock_now(CLOCK_STEADY);
+}
+
+/* The next of what a file has gathered, once all that was taken is done; NULL: its list is empty, and somebody else may begin anew.
+ * The file may be closed as soon as the last one has its result. */
+static AioOp *more_writes(AioFile *file)
+{
+    AioOp *next;
+    LOCK_SCOPE(&mutex);
+
+    next = file->writes;
+    file->writes = NULL;
+    file->writing = next != NULL;
+    return next;
+}
+
+/* Carries out op and all that its file has gathered meanwhile. While more is waiting here, the loop hears of results a few at a time:
+ * it would wake for each and do little; but none is held back for longer than HOLD_NS and the write that runs then. */
 static void serve_writes(AioOp *op)
 {
+    Threads *this = (Threads *)op->engine;
     AioFile *file = op->file;
+    unsigned held = 0;
+    int64_t since = 0;
 
-    for (;;) {
+    while (op) {
         AioOp *next = op->next;
-        ssize_t result;
+        ssize_t result = aio_do(op, 0);
 
-        pthread_mutex_unlock(&mutex);
-        result = aio_do(op, 0);
-        if (next) {                        /* not the last of those we took: no need to look for more */
-            finish(op, result);
-            pthread_mutex_lock(&mutex);
-            op = next;
-            continue;
+        next = next ? next : more_writes(file);
+        if (held++ == 0) {
+            finish_begin(this);
+            since = next ? now() : 0;
         }
-        pthread_mutex_lock(&mutex);
-        next = file->writes;
-        file->writes = NULL;
-        file->writing = next != NULL;
-        pthread_mutex_unlock(&mutex);
-        finish(op, result);
-        pthread_mutex_lock(&mutex);
-        if (!next) {
-            return;
+        push_result(op, result);
+        if (!next || held == HOLD_MOST || now() - since > HOLD_NS) {
+            finish_end(this);
+            held = 0;
         }
         op = next;
     }
 }
 
+/* Mutex held on entry and return. */
 static void serve(AioOp *op)
 {
+    pthread_mutex_unlock(&mutex);
     if (is_serial(op)) {
         op->next = NULL;
         serve_writes(op);
-        return;
+    } else {
+        finish(op, aio_do(op, 0));
     }
-    pthread_mutex_unlock(&mutex);
-    finish(op, aio_do(op, 0));
     pthread_mutex_lock(&mutex);
 }
 
