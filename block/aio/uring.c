@@ -4,7 +4,7 @@
  *
  * Requests gather in the submission queue over a turn. When nothing else is to do, one io_uring_enter(2) hands them over and
  * waits for the first result; the loop's epoll descriptor is polled through the ring then. The main loop waits in its
- * GMainContext instead, and the ring's descriptor is one of those that its epoll watches. What the page cache holds is done
+ * GMainContext instead, and an eventfd that the ring signals is one of those that its epoll watches. What the page cache holds is done
  * when the call returns, and the loop goes on without any other system call. Writes through the page cache go to the pool of
  * threads, which carries out in a row what the kernel would hand from one of its own to the next.
  *
@@ -20,6 +20,8 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define QUEUE_DEPTH 256                    /* entries of the submission queue; a full one is handed over at once */
 #define BATCH       4                      /* to a disk: it should begin while we still gather (docs/decisions/io-loop.md) */
@@ -43,6 +45,7 @@ typedef struct Uring {
     bool made, deferred, waits;            /* deferred: results appear only inside io_uring_enter; waits: the loop waits in the ring */
     bool polling, epoll_ready;
     pthread_t owner;
+    int event_fd;
     IoWatch *watch;
     unsigned in_flight;
     CoQueue room;
@@ -79,6 +82,9 @@ static void ring_drop(Uring *this)
     this->made = this->polling = false;
 }
 
+static void complete(void *opaque);
+
+/* A deferred result becomes one only when we ask for it. */
 static void signalled(void *opaque, uint32_t events)
 {
     Uring *this = opaque;
@@ -87,14 +93,33 @@ static void signalled(void *opaque, uint32_t events)
     if (this->deferred) {
         io_uring_get_events(&this->ring);
     }
+    complete(this);
 }
 
-/* Of a loop that cannot wait in the ring: the ring is one of what its epoll watches. */
-static bool watch_ring(Uring *this)
+static void drop_watch(Uring *this)
 {
     io_unwatch(this->watch);
-    this->watch = this->waits ? NULL : io_watch(this->engine.loop, this->ring.ring_fd, EPOLLIN, signalled, this);
-    return this->waits || this->watch;
+    this->watch = NULL;
+    if (this->event_fd >= 0) {
+        close(this->event_fd);
+    }
+    this->event_fd = -1;
+}
+
+/* Of a loop that cannot wait in the ring: the kernel signals an eventfd, which is watched for edges. The ring's own descriptor will
+ * not do: with deferred results it does not always become readable. */
+static bool watch_ring(Uring *this)
+{
+    drop_watch(this);
+    if (this->waits) {
+        return true;
+    }
+    this->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (this->event_fd < 0 || io_uring_register_eventfd(&this->ring, this->event_fd) < 0) {
+        return false;
+    }
+    this->watch = io_watch(this->engine.loop, this->event_fd, EPOLLIN | EPOLLET, signalled, this);
+    return this->watch != NULL;
 }
 
 /* In use by one thread at a time; nothing is in flight when the loop goes to another one. */
@@ -103,8 +128,7 @@ static bool ring_is_ours(Uring *this)
     if (this->made && pthread_equal(this->owner, pthread_self())) {
         return true;
     }
-    io_unwatch(this->watch);
-    this->watch = NULL;
+    drop_watch(this);
     ring_drop(this);
     return ring_make(this) == 0 && watch_ring(this);
 }
@@ -273,7 +297,7 @@ static void uring_free(void *object)
     if (this->waits) {
         io_loop_set_waiter(this->engine.loop, NULL);
     }
-    io_unwatch(this->watch);
+    drop_watch(this);
     ring_drop(this);
     g_free(this);
 }
@@ -303,6 +327,7 @@ static AioEngine *engine_new(IoLoop *loop, GError **err)
     Uring *this = g_new0(Uring, 1);
     int result;
 
+    this->event_fd = -1;
     this->engine = (AioEngine){ .loop = loop, .transfer = transfer };
     this->hook = (IoHook){ .submit = submit_hook, .ready = ready, .complete = complete, .opaque = this };
     this->waiter = (IoWaiter){ .submit = submit_at_once, .wait = wait_in_ring, .opaque = this };

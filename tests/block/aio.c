@@ -4,6 +4,9 @@
  *
  * An engine that this host's kernel refuses is skipped, with the kernel's reason.
  */
+#include "base/lock.h"
+#include "base/loop.h"
+#include "base/timer.h"
 #include "block/aio/engine.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,20 +27,26 @@ typedef struct Bench {
     uint8_t *shadow;
     GRand *random;
     unsigned running;
+    bool ended;
     CoMutex blocks[FILE_SIZE / BLOCK];     /* a block belongs to one transfer at a time */
 } Bench;
 
-static bool bench_begin(Bench *bench, AioKind kind, bool direct)
+static void free_loop(IoLoop *loop)
+{
+    if (loop != io_loop_main()) {
+        io_loop_free(loop);
+    }
+}
+
+static bool bench_begin_on(Bench *bench, IoLoop *loop, AioKind kind, bool direct)
 {
     g_autoptr(GError) err = NULL;
 
-    *bench = (Bench){ .kind = kind, .direct = direct, .random = g_rand_new_with_seed(7) };
-    bench->loop = io_loop_new("test", &err);
-    g_assert_no_error(err);
+    *bench = (Bench){ .kind = kind, .direct = direct, .random = g_rand_new_with_seed(7), .loop = loop };
     bench->engine = aio_engine(bench->loop, kind, &err);
     if (!bench->engine) {
         g_test_skip(err->message);
-        io_loop_free(bench->loop);
+        free_loop(bench->loop);
         g_rand_free(bench->random);
         return false;
     }
@@ -54,9 +63,18 @@ static bool bench_begin(Bench *bench, AioKind kind, bool direct)
     return true;
 }
 
+static bool bench_begin(Bench *bench, AioKind kind, bool direct)
+{
+    g_autoptr(GError) err = NULL;
+    IoLoop *loop = io_loop_new("test", &err);
+
+    g_assert_no_error(err);
+    return bench_begin_on(bench, loop, kind, direct);
+}
+
 static void bench_end(Bench *bench)
 {
-    io_loop_free(bench->loop);
+    free_loop(bench->loop);
     if (bench->file.fd >= 0) {
         close(bench->file.fd);
     }
@@ -138,6 +156,14 @@ static int run_workers(void *opaque)
     return 0;
 }
 
+static void runs_workers(void *opaque)
+{
+    Bench *bench = opaque;
+
+    run_workers(bench);
+    bench->ended = true;
+}
+
 static void check_file(Bench *bench)
 {
     g_autofree char *content = NULL;
@@ -184,6 +210,35 @@ static void moves_between_threads(AioKind kind)
 static void threads_moves(void) { moves_between_threads(AIO_THREADS); }
 static void native_moves(void) { moves_between_threads(AIO_NATIVE); }
 static void uring_moves(void) { moves_between_threads(AIO_IO_URING); }
+
+/* The main loop inside the GMainContext, whose poll waits for the engine; the last case, since there is only one such loop. */
+static void on_the_main_loop(AioKind kind)
+{
+    Bench bench;
+
+    if (bench_begin_on(&bench, io_loop_main(), kind, true)) {
+        Coroutine *runner = coroutine_new(runs_workers, &bench);
+
+        coroutine_enter(runner);
+        while (!bench.ended) {
+            loop_iterate(true);
+        }
+        g_assert_cmpint(io_loop_run(bench.loop, run_workers, &bench), ==, 0);
+        check_file(&bench);
+        bench_end(&bench);
+    }
+}
+
+static void all_on_the_main_loop(void)
+{
+    loop_init();
+    clocks_attach();
+    io_loop_attach_main();
+    on_the_main_loop(AIO_THREADS);
+    on_the_main_loop(AIO_NATIVE);
+    on_the_main_loop(AIO_IO_URING);
+    machine_unlock();
+}
 
 /* ---- ends ---- */
 
@@ -314,5 +369,6 @@ int main(int argc, char **argv)
     g_test_add_func("/aio/io_uring/end-of-file-direct", uring_end_direct);
     g_test_add_func("/aio/io_uring/errors", uring_errors);
     g_test_add_func("/aio/io_uring/many-pieces", uring_pieces);
+    g_test_add_func("/aio/main-loop", all_on_the_main_loop);
     return g_test_run();
 }
