@@ -8,7 +8,7 @@
  *          size, 368 disk size, 376 block size, 384 blocks, 388 blocks in use, 392 UUID; the map: 32 bits for each block, its place in
  *          blocks behind the beginning of the data, all ones where there is none
  * Threads  home loop
- * Tests    tests/block/formats.py
+ * Tests    tests/block/formats.py, tests/fuzz/formats.c
  */
 #include "block/drivers.h"
 #include "base/bytes.h"

@@ -4,7 +4,7 @@
  *
  * Layout   in MiB: 0 identifier, headers, region tables; 1 the log; then metadata (1), the block table, the blocks of a fixed image
  * Threads  home loop
- * Tests    tests/block/formats.py
+ * Tests    tests/block/formats.py, tests/fuzz/formats.c
  */
 #include "block/format/vhdx.h"
 #include "base/bytes.h"

@@ -4,7 +4,7 @@
  *
  * Layout   sector 0 the header, 1 to 20 the descriptor, 21 the redundant directory and its tables, the directory and its tables, grains
  * Threads  home loop
- * Tests    tests/block/formats.py
+ * Tests    tests/block/formats.py, tests/fuzz/formats.c
  */
 #include "block/format/vmdk.h"
 #include "base/bytes.h"

@@ -11,7 +11,7 @@
  *          as zeroes, 1: is zero. A compressed grain: its first sector (64 bits), a length (32 bits), zlib's stream
  * Order    a grain's data, then its entry in the table, then in the copy of it. A compressed grain that changes is written anew at the end
  * Threads  home loop
- * Tests    tests/block/formats.py
+ * Tests    tests/block/formats.py, tests/fuzz/formats.c
  */
 #include "block/drivers.h"
 #include "base/bytes.h"

@@ -10,7 +10,7 @@
  *          is none; a block: a bitmap of its sectors, then its data
  * Order    the footer's new place is written before a new block takes its old one; the copy at the beginning is there all the time
  * Threads  home loop
- * Tests    tests/block/formats.py
+ * Tests    tests/block/formats.py, tests/fuzz/formats.c
  */
 #include "block/drivers.h"
 #include "base/bytes.h"

@@ -8,7 +8,7 @@
  * Trust    none in the server: every magic, length, offset and count is checked; what a sentence quotes is cut and made printable; a
  *          read that does not cover its range, or covers parts of it twice, is an error, and no byte of the buffer stays unset
  * Threads  home loop
- * Tests    tests/block/nbd.py
+ * Tests    tests/block/nbd.py, tests/fuzz/formats.c
  */
 #include "block/proto/nbd-wire.h"
 #include "base/bytes.h"
