@@ -217,8 +217,9 @@ SOFT_HANDLER(nop) { (void)cpu; }
 
 /* Who waits for another CPU waits in vain while their one thread is here. The block ends with it: a lock that was opened for the others
  * just before must not be taken again before they had their turn. */
-SOFT_HANDLER(spin_hint)
+static void spin_hint(SoftCpu *cpu, const Insn *insn)
 {
+    (void)insn;
     if (cpu->shares) {
         __atomic_fetch_or(&cpu->request, REQUEST_YIELD, __ATOMIC_RELAXED);
     }
