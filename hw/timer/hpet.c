@@ -21,6 +21,8 @@ enum { TIMERS = 3, WINDOW = 0x400, NS_PER_TICK = 10 };
 #define HPET_ADDRESS   UINT64_C(0xfed00000)
 #define CAPABILITIES   (UINT64_C(0x8086a001) | (TIMERS - 1) << 8 | (uint64_t)NS_PER_TICK * 1000000 << 32)
 #define SHORTEST_SLEEP (20 * NS_PER_US)
+#define CATCH_UP_GAP   (200 * NS_PER_US)
+#define TICKS_KEPT     16
 
 enum { REG_CAPABILITIES = 0x00, REG_CONFIG = 0x10, REG_STATUS = 0x20, REG_COUNTER = 0xf0, REG_TIMERS = 0x100, TIMER_STRIDE = 0x20 };
 enum { TIMER_CONFIG = 0x00, TIMER_COMPARATOR = 0x08, TIMER_ROUTE = 0x10 };
@@ -175,7 +177,8 @@ static void arm(HpetTimer *timer, int64_t now, int64_t not_before)
     timer_arm(&timer->timer, MAX(when, not_before));
 }
 
-/* The first comparator of the series that lies ahead. */
+/* The next comparator of the series. A host that was busy has let some pass: they follow one by one, a little apart, since a guest counts
+ * ticks (Linux gives up at start when it misses too many); what lies further back than TICKS_KEPT is lost. */
 static void next_period(HpetTimer *timer, uint64_t counter)
 {
     uint64_t behind = counter - timer->comparator;
@@ -183,10 +186,18 @@ static void next_period(HpetTimer *timer, uint64_t counter)
     if (is_32bit(timer)) {
         behind = (uint32_t)behind;
     }
-    timer->comparator += (behind / timer->period + 1) * timer->period;
+    uint64_t missed = behind / timer->period;
+    timer->comparator += (missed > TICKS_KEPT ? missed - TICKS_KEPT + 1 : 1) * timer->period;
     if (is_32bit(timer)) {
         timer->comparator = (uint32_t)timer->comparator;
     }
+}
+
+static int64_t catch_up_gap(const HpetTimer *timer)
+{
+    uint64_t half = MIN(timer->period, UINT64_C(1) << 32) * NS_PER_TICK / 2;
+
+    return CLAMP((int64_t)half, SHORTEST_SLEEP, CATCH_UP_GAP);
 }
 
 static void hpet_fire(void *opaque)
@@ -204,7 +215,7 @@ static void hpet_fire(void *opaque)
     TRACE(&hpet_trace[TRACE_HPET_FIRE], "timer %u comparator 0x%" G_GINT64_MODIFIER "x", n, timer->comparator);
     if (is_periodic(timer)) {
         next_period(timer, counter);
-        arm(timer, now, now + SHORTEST_SLEEP);
+        arm(timer, now, now + (distance(timer, counter) ? SHORTEST_SLEEP : catch_up_gap(timer)));
     } else {
         timer->waiting = false;
     }
