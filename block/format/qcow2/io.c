@@ -437,7 +437,7 @@ static int finish(Qcow2 *qcow2, Run *run, int ret)
 }
 
 /* *done: bytes written; 0 where the begin has become writable in place. */
-static int write_allocating(Qcow2 *qcow2, uint64_t guest, Iov from, uint64_t *done)
+static int write_allocating(Qcow2 *qcow2, uint64_t guest, Iov from, uint64_t *done, RequestFlags flags)
 {
     Run run;
     int ret;
@@ -451,7 +451,8 @@ static int write_allocating(Qcow2 *qcow2, uint64_t guest, Iov from, uint64_t *do
     }
     from = iov_part(from, 0, run.bytes);
     if (run.at_once) {
-        ret = write_data(qcow2, run.host + (guest & (qcow2->cluster_size - 1)), guest, from, 0);
+        /* A sync may take the mapping down and find all clean before the data is there: the data bears the flag itself. */
+        ret = write_data(qcow2, run.host + (guest & (qcow2->cluster_size - 1)), guest, from, flags & REQ_FUA);
     } else {
         ret = finish(qcow2, &run, write_run(qcow2, &run, from));
     }
@@ -477,7 +478,7 @@ int qcow2_write(Qcow2 *qcow2, uint64_t guest, Iov from, RequestFlags flags)
         if (map.kind == Q2_NORMAL && map.writable) {
             ret = write_data(qcow2, map.host, guest + done, iov_part(from, done, here), flags & REQ_FUA);
         } else {
-            ret = write_allocating(qcow2, guest + done, iov_part(from, done, from.bytes - done), &here);
+            ret = write_allocating(qcow2, guest + done, iov_part(from, done, from.bytes - done), &here, flags);
         }
     }
     return ret;

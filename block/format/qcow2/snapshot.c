@@ -636,6 +636,9 @@ static bool snapshot_load_temporary(Node *node, const char *id, GError **err)
     co_write_lock(&qcow2->gate);
     if (!find(qcow2, id, &index)) {
         fail(err, ENOENT, "%s: Can't find snapshot '%s'", image_name(qcow2), id);
+    } else if (qcow2->snapshots[index].disk_size > INT64_MAX - qcow2->cluster_size) {
+        fail(err, EFBIG, "%s: snapshot '%s' has a disk of %" PRIu64 " bytes, which cannot be", image_name(qcow2), id,
+             qcow2->snapshots[index].disk_size);
     } else {
         l1 = read_l1(qcow2, &qcow2->snapshots[index], 1, err);
     }
