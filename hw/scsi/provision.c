@@ -237,7 +237,7 @@ void disk_verify(ScsiRequest *request)
     }
     request->at = 0;
     request->length = MAX(PIECE / size * size, size);
-    request->buffer = g_try_malloc(2 * request->length);
+    request->buffer = g_try_malloc0(2 * request->length);    /* a read that fails and is ignored tells nothing of ours */
     if (!request->buffer) {
         scsi_fail(request, SENSE_TARGET_FAILURE);
         return;

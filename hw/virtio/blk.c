@@ -101,6 +101,10 @@ static void done(BlkRequest *blk, int result)
     VirtioBlkRequest *request = (VirtioBlkRequest *)(void *)((uint8_t *)blk - offsetof(VirtioBlkRequest, blk));
     VirtioBlk *disk = request->disk;
 
+    if (result < 0 && disk->base.virtio.stopping) {
+        finish(request, S_IOERR);          /* its driver is gone: kept back, it would never be given back */
+        return;
+    }
     if (result < 0) {
         switch (blk_error_action(disk->conf.blk, blk->op != BLK_READ, -result)) {
         case BLK_STOP:
