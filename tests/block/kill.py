@@ -72,10 +72,13 @@ def killed(shape):
             writer.kill()
             writer.wait()
             check(image)
-            for block, patterns in list(flushed.items()) + [(b, p) for b, p in maybe.items() if b not in flushed]:
-                allowed = patterns | maybe.get(block, set()) | (set() if block in flushed else {0})
-                data = subprocess.run([roost, "io", "-r", "-f", "qcow2", "-c", f"read -v {block * BLOCK} 512", image], capture_output=True, text=True).stdout
-                first = int(re.search(r"^[0-9a-f]+: +([0-9a-f]{2})", data, re.M).group(1), 16)
+            blocks = sorted(set(flushed) | set(maybe))
+            reads = [word for block in blocks for word in ("-c", f"read -v {block * BLOCK} 16")]
+            shown = subprocess.run([roost, "io", "-r", "-f", "qcow2", *reads, image], capture_output=True, text=True).stdout
+            found = {int(offset, 16): int(byte, 16) for offset, byte in re.findall(r"^([0-9a-f]+): +([0-9a-f]{2})", shown, re.M)}
+            for block in blocks:
+                allowed = flushed.get(block, {0}) | maybe.get(block, set())
+                first = found[block * BLOCK]
                 assert first in allowed, f"round {number}: block {block} holds {first}, allowed are {sorted(allowed)}"
                 if block in maybe:
                     flushed[block] = {first}
