@@ -46,7 +46,6 @@ static int amend_run(Img *img, GError **err)
     Amend *amend = (Amend *)img;
     ToolImage image;
     bool done;
-    int flushed;
 
     if (!amend->options) {
         fail(err, EINVAL, "Must specify options (-o)");
@@ -75,10 +74,7 @@ static int amend_run(Img *img, GError **err)
         tool_progress(&amend->bar, 1, 1);
     }
     tool_progress_end(&amend->bar);
-    flushed = tool_close(&image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
+    done = tool_close_written(&image, img->operands[0], done, err);
     return done ? 0 : 1;
 }
 

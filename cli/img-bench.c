@@ -175,7 +175,6 @@ static int bench_run(Img *img, GError **err)
     g_autoptr(Value) more = NULL;
     ToolImage image;
     bool done;
-    int flushed;
 
     if (!usage_is_right(bench, err)) {
         return 1;
@@ -198,10 +197,7 @@ static int bench_run(Img *img, GError **err)
     bench->step = bench->step ? bench->step : bench->size;
     done = bench->length >= bench->size || fail(err, EINVAL, "the image is shorter than one request of %" G_GUINT64_FORMAT " bytes", bench->size);
     done = done && measure(bench, err);
-    flushed = tool_close(&image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
+    done = tool_close_written(&image, img->operands[0], done, err);
     return done ? 0 : 1;
 }
 

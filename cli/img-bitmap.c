@@ -136,7 +136,6 @@ static int bitmap_run(Img *img, GError **err)
     ToolOpen how = img_how(img, img->operands[0]);
     ToolImage image, source = { 0 };
     bool done;
-    int flushed;
 
     how.writable = how.resizable = true;
     if (!usage_is_right(bitmap, err) || !tool_open(&image, &how, err)) {
@@ -151,10 +150,7 @@ static int bitmap_run(Img *img, GError **err)
     }
     done = do_steps(bitmap, image.node, source.node, err);
     tool_close(&source);
-    flushed = tool_close(&image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
+    done = tool_close_written(&image, img->operands[0], done, err);
     return done ? 0 : 1;
 }
 

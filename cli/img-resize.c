@@ -77,17 +77,13 @@ static int resize_run(Img *img, GError **err)
     ToolOpen how = img_how(img, img->operands[0]);
     ToolImage image;
     bool done;
-    int flushed;
 
     how.writable = how.resizable = true;
     if (!tool_open(&image, &how, err)) {
         return 1;
     }
     done = resize((const Resize *)img, &image, img->operands[1], err);
-    flushed = tool_close(&image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
+    done = tool_close_written(&image, img->operands[0], done, err);
     if (done) {
         img_say(img, "Image resized.\n");
     }

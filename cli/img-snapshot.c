@@ -158,7 +158,6 @@ static int snapshot_run(Img *img, GError **err)
     ToolOpen how = img_how(img, img->operands[0]);
     bool list = !snapshot->action || snapshot->action == 'l', done;
     ToolImage image;
-    int flushed;
 
     how.writable = how.resizable = !list;
     if (!tool_open(&image, &how, err)) {
@@ -167,10 +166,7 @@ static int snapshot_run(Img *img, GError **err)
     done = list ? list_snapshots(image.node, err)
            : snapshot->action == 'c' ? create_snapshot(image.node, snapshot->name, err)
                                      : change_snapshot(image.node, snapshot->action, snapshot->name, err);
-    flushed = tool_close(&image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
+    done = tool_close_written(&image, img->operands[0], done, err);
     return done ? 0 : 1;
 }
 

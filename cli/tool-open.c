@@ -121,3 +121,10 @@ int tool_close(ToolImage *image)
     *image = (ToolImage){ 0 };
     return result;
 }
+
+bool tool_close_written(ToolImage *image, const char *name, bool done, GError **err)
+{
+    int flushed = tool_close(image);
+
+    return done && (flushed >= 0 || fail(err, -flushed, "'%s' could not be written back: %s", name, g_strerror(-flushed)));
+}

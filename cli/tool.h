@@ -102,6 +102,8 @@ bool tool_make(const char *name, const char *format, uint64_t size, const Value 
 /* A relative name means, when it will stand inside an image: from where that is. The caller frees. */
 char *tool_beside(const char *image, const char *name);
 int tool_close(ToolImage *image);          /* flushes what was written, lets go; 0 or -errno of the flush */
+/* The same at the end of work that went well or not: done, unless the flush then fails, which is told with the image's name. */
+bool tool_close_written(ToolImage *image, const char *name, bool done, GError **err);
 static inline bool tool_is_open(const ToolImage *image) { return image->node != NULL; }
 
 /* co: runs work(opaque) in that many coroutines at once, and waits for all. 0, or the first result below it. */
