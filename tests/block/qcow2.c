@@ -43,6 +43,8 @@ typedef struct Disk {
     GByteArray *bytes;
     GArray *events;
     bool records, fails;
+    /* After a write to the header: so many flushes fail; later writes to it too. */
+    struct { bool armed, hit, stuck; unsigned flushes; } header;
 } Disk;
 
 static uint64_t now;                       /* a moment: one more with each thing that happens */
@@ -103,6 +105,11 @@ static int disk_pwritev(Node *node, uint64_t offset, Iov from, RequestFlags flag
     size_t index = record(disk, WRITE, offset, from.bytes);
     int ret = maybe_fail(disk, 20);
 
+    if (offset == 0 && disk->header.armed) {
+        ret = disk->header.hit && disk->header.stuck ? -EIO : 0;
+        from = iov_part(from, 0, ret < 0 ? 0 : from.bytes);
+        disk->header.hit = true;
+    }
     if (ret < 0) {
         from = iov_part(from, 0, chance(from.bytes + 1));              /* its begin may be there */
     }
@@ -133,6 +140,10 @@ static int disk_flush(Node *node)
         co_yield_turn();
     }
     recorded(disk, index);
+    if (disk->header.hit && disk->header.flushes) {
+        disk->header.flushes--;
+        return -EIO;
+    }
     return maybe_fail(disk, 8);
 }
 
@@ -539,6 +550,111 @@ static int failing_disk(void *opaque)
     return 0;
 }
 
+/* ---- a header that was written, and a flush that failed ---- */
+
+enum { FAR = 40 << 20 };                   /* beyond what one cluster of L1 or refcount table speaks of, in clusters of 512 */
+
+static const Layout tiny = { "tiny", "{'cluster_size':512}", "", false, true, true };
+
+static int change_l1(Bench *bench)
+{
+    g_autoptr(GError) error = NULL;
+
+    return node_truncate(bench->image, FAR, false, PREALLOC_OFF, 0, &error);
+}
+
+static int change_snapshot(Bench *bench)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *id = g_strdup(QCOW2(bench->image)->snapshots[0].id);
+
+    return bench->image->driver->snapshots->apply(bench->image, id, &error);
+}
+
+/* A refcount table of one cluster speaks of 64 blocks of 256 clusters; the file grows beyond. */
+static int change_reftable(Bench *bench)
+{
+    g_autofree uint8_t *data = g_malloc0(1 << 20);
+    int ret = 0;
+
+    for (uint64_t at = 4 << 20; at < FAR && ret == 0 && !bench->disk->header.hit; at += 1 << 20) {
+        ret = node_pwrite(bench->image, at, data, 1 << 20);
+        ret = ret == 0 ? node_flush(bench->image) : ret;
+    }
+    return ret;
+}
+
+typedef struct Switch { const char *name; int (*change)(Bench *); bool wide, stuck; } Switch;
+static const Switch switches[] = {
+    { "L1 table", change_l1, false, false },           { "L1 table, not to be taken back", change_l1, false, true },
+    { "snapshot", change_snapshot, false, false },     { "snapshot, not to be taken back", change_snapshot, false, true },
+    { "refcount table", change_reftable, true, false },  { "refcount table, not to be taken back", change_reftable, true, true },
+};
+
+static void switch_begin(Bench *bench, const Switch *it)
+{
+    ImageSnapshot snapshot = { .name = (char *)"s", .icount = -1 };
+    g_autoptr(GError) error = NULL;
+
+    bench_begin(bench, &tiny);
+    write_sectors(bench, 0, 64, 0);
+    if (it->wide) {
+        g_assert_cmpint(node_truncate(bench->image, FAR, false, PREALLOC_OFF, 0, &error), ==, 0);
+    }
+    if (it->change == change_snapshot) {
+        bench->image->driver->snapshots->create(bench->image, &snapshot, &error);
+        g_free(snapshot.id);
+    }
+    g_assert_no_error(error);
+    write_sectors(bench, 32, 200, 0);
+    flush(bench);
+}
+
+/* The change fails; what is written and flushed after is there when the file is opened again, or the flush says that it is not. */
+static int half_switched(void *opaque)
+{
+    const Switch *it = opaque;
+    bool held;
+    Bench bench;
+
+    seed(300 + (it - switches));
+    switch_begin(&bench, it);
+    bench.disk->header.armed = true;
+    bench.disk->header.stuck = it->stuck;
+    bench.disk->header.flushes = 1;
+    g_assert_cmpint(it->change(&bench), <, 0);
+    g_assert_true(bench.disk->header.hit);
+    held = node_flush(bench.image) == 0;
+    g_assert_true(held == !it->stuck);
+    if (held) {
+        for (uint64_t sector = 256; sector < SECTORS - 8; sector += 512) {         /* new L2 tables and blocks */
+            write_sectors(&bench, sector, 8, 0);
+        }
+        flush(&bench);
+        check_image(bench.image, true);
+    } else {
+        const uint8_t data[8 * SECTOR] = { 0 };
+
+        node_pwrite(bench.image, SIZE / 2, data, sizeof data);         /* may be taken: its flush is not */
+        memset(bench.unknown + SECTORS / 2, true, 8);
+        g_assert_cmpint(node_flush(bench.image), <, 0);
+    }
+    if (!held && it->change != change_snapshot) {
+        bench.disk->header.stuck = false;  /* the disk is well again: so is the image */
+        write_sectors(&bench, SECTORS / 2, 8, 0);
+        flush(&bench);
+    }
+    node_unref(bench.image);
+    bench.disk->header.armed = bench.disk->header.hit = false;
+    bench.image = open_on(&bench, bench.disk);
+    check_image(bench.image, true);
+    if (held || it->change != change_snapshot) {                       /* else it may have gone back */
+        read_sectors(&bench, 0, SECTORS);
+    }
+    bench_end(&bench);
+    return 0;
+}
+
 /* ---- power cuts ---- */
 
 /* Of what is not covered by a flush: the whole, nothing, or some sectors. */
@@ -684,6 +800,13 @@ int main(int argc, char **argv)
         g_test_add_data_func(random, &cases[3 * i], run_layout);
         g_test_add_data_func(power, &cases[3 * i + 1], run_layout);
         g_test_add_data_func(failing, &cases[3 * i + 2], run_layout);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(switches); i++) {
+        g_autofree char *name = g_strdup_printf("/qcow2/half switched/%s", switches[i].name);
+        static Case half[G_N_ELEMENTS(switches)];
+
+        half[i] = (Case){ half_switched, (void *)&switches[i] };
+        g_test_add_data_func(name, &half[i], run_layout);
     }
     return g_test_run();
 }

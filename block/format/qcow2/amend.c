@@ -66,13 +66,6 @@ static bool told(int result, const char *what, GError **err)
     return result >= 0 || fail(err, -result, "%s: %s", what, g_strerror(-result));
 }
 
-static int write_header(Qcow2 *qcow2)
-{
-    int result = qcow2_header_write(qcow2);
-
-    return result < 0 ? result : node_flush(qcow2->node.file);
-}
-
 /* ---- refcount width ---- */
 
 /* All refcounts as they are, leaks included: a change of width is no repair. */
@@ -311,7 +304,7 @@ static bool downgrade(Qcow2 *qcow2, GError **err)
     qcow2->version = 2;
     qcow2->compatible = qcow2->autoclear = 0;
     qcow2->lazy = false;
-    result = write_header(qcow2);
+    result = qcow2_header_commit(qcow2);
     if (result < 0) {
         qcow2->version = 3;
         qcow2->compatible = compatible;
@@ -336,7 +329,7 @@ static bool upgrade(Qcow2 *qcow2, GError **err)
         qcow2->snapshots[i].extra_size = 24 + qcow2->snapshots[i].unknown_extra_size;
     }
     qcow2->version = 3;
-    result = write_header(qcow2);
+    result = qcow2_header_commit(qcow2);
     if (result < 0) {
         qcow2->version = 2;
     }
@@ -408,7 +401,7 @@ static bool change_lazy(Qcow2 *qcow2, bool on, GError **err)
         qcow2->lazy = false;
     }
     qcow2->compatible = on ? qcow2->compatible | Q2_COMPAT_LAZY : qcow2->compatible & ~Q2_COMPAT_LAZY;
-    if (!told(write_header(qcow2), "Writing the header", err)) {
+    if (!told(qcow2_header_commit(qcow2), "Writing the header", err)) {
         return false;
     }
     qcow2->lazy = on;
@@ -426,7 +419,7 @@ static bool change_data_file(Amend *amend, GError **err)
     if (given(amend, "data_file_raw") && !amend->to.data_file_raw) {
         qcow2->autoclear &= ~Q2_AUTOCLEAR_DATA_RAW;
     }
-    return told(write_header(qcow2), "Writing the header", err);
+    return told(qcow2_header_commit(qcow2), "Writing the header", err);
 }
 
 static bool change_inside(Amend *amend, GError **err)

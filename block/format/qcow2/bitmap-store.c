@@ -487,10 +487,7 @@ static int store_all(Qcow2 *qcow2)
     qcow2->bitmap_directory_offset = offset;
     qcow2->bitmap_directory_bytes = bytes;
     qcow2->autoclear = qcow2->bitmap_count ? qcow2->autoclear | Q2_AUTOCLEAR_BITMAPS : qcow2->autoclear & ~Q2_AUTOCLEAR_BITMAPS;
-    result = qcow2_header_write(qcow2);
-    if (result >= 0) {
-        result = node_flush(qcow2->node.file);
-    }
+    result = qcow2_header_commit(qcow2);
     for (guint i = 0; result >= 0 && i < qcow2->bitmaps->dropped->len; i++) {
         Qcow2Freed *freed = &g_array_index(qcow2->bitmaps->dropped, Qcow2Freed, i);
 

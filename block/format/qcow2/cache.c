@@ -591,7 +591,9 @@ int qcow2_writeback(Qcow2 *qcow2)
 {
     CO_SCOPE(&qcow2->writing);
 
-    return qcow2->corrupt ? -EIO : writeback(qcow2, false);
+    int ret = qcow2->corrupt ? -EIO : qcow2_header_settle(qcow2);
+
+    return ret < 0 ? ret : writeback(qcow2, false);
 }
 
 bool qcow2_is_clean(const Qcow2 *qcow2)
@@ -614,7 +616,10 @@ static int sync_metadata(Qcow2 *qcow2)
     if (qcow2->corrupt) {
         return -EIO;
     }
-    ret = go_lazy(qcow2, &lazy);
+    ret = qcow2_header_settle(qcow2);
+    if (ret == 0) {
+        ret = go_lazy(qcow2, &lazy);
+    }
     if (ret == 0) {
         ret = writeback(qcow2, lazy);
     }

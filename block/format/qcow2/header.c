@@ -9,13 +9,15 @@
  * Tests    tests/block/qcow2-headers.py
  */
 #include "block/format/qcow2/qcow2.h"
+#include "base/log.h"
 #include "base/trace.h"
 #include <stdlib.h>
 
-enum { TRACE_HEADER_READ, TRACE_HEADER_WRITE, TRACE_MARK };
+enum { TRACE_HEADER_READ, TRACE_HEADER_WRITE, TRACE_HEADER_SETTLE, TRACE_MARK };
 static TracePoint header_trace[] = {
     [TRACE_HEADER_READ] = { "qcow2_header_read", "a qcow2 image's header was read" },
     [TRACE_HEADER_WRITE] = { "qcow2_header_write", "sectors of a qcow2 header were written" },
+    [TRACE_HEADER_SETTLE] = { "qcow2_header_settle", "a change of the header had failed: it was written anew" },
     [TRACE_MARK] = { "qcow2_mark", "an image's dirty or corrupt bit changed" },
 };
 TRACE_TABLE(header_trace)
@@ -516,6 +518,59 @@ int qcow2_header_write(Qcow2 *qcow2)
     return 0;
 }
 
+int qcow2_header_commit(Qcow2 *qcow2)
+{
+    int ret = qcow2_header_write(qcow2);
+
+    if (ret == 0) {
+        ret = qcow2_flush_files(qcow2);
+    }
+    if (ret < 0) {
+        qcow2->header_unsure = true;
+    }
+    return ret;
+}
+
+/* All of it, whatever is thought to be there, and read back. */
+static int write_anew(Qcow2 *qcow2)
+{
+    g_autofree uint8_t *there = g_try_malloc(qcow2->cluster_size);
+    int ret;
+
+    g_clear_pointer(&qcow2->header_on_disk, g_free);
+    ret = there ? qcow2_header_write(qcow2) : -ENOMEM;
+    if (ret == 0) {
+        ret = node_flush(qcow2->node.file);
+    }
+    if (ret == 0) {
+        ret = node_pread(qcow2->node.file, 0, there, qcow2->cluster_size);
+    }
+    if (ret == 0 && (!qcow2->header_on_disk || memcmp(there, qcow2->header_on_disk, qcow2->cluster_size))) {
+        ret = -EIO;
+    }
+    return ret;
+}
+
+int qcow2_header_settle(Qcow2 *qcow2)
+{
+    int ret = 0;
+
+    while (ret == 0 && qcow2->header_unsure) {
+        qcow2->header_unsure = false;      /* before all else: a change that fails meanwhile sets it again */
+        ret = write_anew(qcow2);
+        TRACE(&header_trace[TRACE_HEADER_SETTLE], "file %s result %d", image_name(qcow2), ret);
+    }
+    if (ret < 0) {
+        qcow2->header_unsure = true;
+        if (!qcow2->header_unsure_told) {
+            report_error("qcow2 image '%s': a change of its header failed half-way and cannot be taken back: %s; nothing is written to its tables "
+                         "until it can", image_name(qcow2), strerror(-ret));
+        }
+    }
+    qcow2->header_unsure_told = ret < 0;
+    return ret;
+}
+
 int qcow2_mark(Qcow2 *qcow2, uint64_t set, uint64_t clear)
 {
     uint64_t before = qcow2->incompatible;
@@ -526,10 +581,7 @@ int qcow2_mark(Qcow2 *qcow2, uint64_t set, uint64_t clear)
     }
     qcow2->incompatible = (before | set) & ~clear;
     TRACE(&header_trace[TRACE_MARK], "file %s incompatible 0x%" PRIx64, image_name(qcow2), qcow2->incompatible);
-    ret = qcow2_header_write(qcow2);
-    if (ret == 0) {
-        ret = node_flush(qcow2->node.file);
-    }
+    ret = qcow2_header_commit(qcow2);
     if (ret < 0) {
         qcow2->incompatible = before;
     }

@@ -366,10 +366,7 @@ int qcow2_l1_grow(Qcow2 *qcow2, uint64_t entries)
     memset(qcow2->l1 + old_size, 0, (entries - old_size) * 8);
     qcow2->l1_offset = offset;
     qcow2->l1_size = entries;
-    ret = qcow2_header_write(qcow2);
-    if (ret == 0) {
-        ret = qcow2_flush_files(qcow2);
-    }
+    ret = qcow2_header_commit(qcow2);
     if (ret < 0) {
         qcow2->l1_offset = old_offset;
         qcow2->l1_size = old_size;

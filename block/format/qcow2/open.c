@@ -296,10 +296,7 @@ static bool become_writable(Qcow2 *qcow2, const NodeOpen *how, GError **err)
     }
     if (qcow2->autoclear & ~Q2_AUTOCLEAR_ALL) {
         qcow2->autoclear &= Q2_AUTOCLEAR_ALL;
-        ret = qcow2_header_write(qcow2);
-        if (ret == 0) {
-            ret = node_flush(qcow2->node.file);
-        }
+        ret = qcow2_header_commit(qcow2);
     }
     return ret == 0 || fail(err, -ret, "qcow2 image '%s': Could not update qcow2 header: %s", image_name(qcow2), strerror(-ret));
 }

@@ -240,6 +240,11 @@ typedef struct Qcow2Extension { uint32_t type, length; uint8_t *data; } Qcow2Ext
 /* Fields and extensions from the struct to the file's first cluster; only sectors that differ are written, so that one field's change
  * is one sector. Extensions not known are kept byte for byte. -ENOSPC: they do not fit. Not flushed. co. */
 int qcow2_header_write(Qcow2 *qcow2);
+/* The same, and on stable storage. After a failure the file may say either: the caller puts the old fields back before it yields, and no
+ * table is written until qcow2_header_settle() has made the file say so too. co. */
+int qcow2_header_commit(Qcow2 *qcow2);
+/* Before tables are written: 0 when the header in the file is known. co, ->writing held. */
+int qcow2_header_settle(Qcow2 *qcow2);
 bool qcow2_header_read(Qcow2 *qcow2, const NodeOpen *how, GError **err);
 void qcow2_header_free(Qcow2 *qcow2);
 /* Sets and clears bits of incompatible_features, written and flushed. Version 2 has none: nothing happens. co. */
@@ -293,6 +298,7 @@ struct Qcow2 {
     GArray *unknown_extensions;            /* of Qcow2Extension, in their order */
     uint8_t *header_on_disk;               /* the used part as last read or written, for comparing */
     uint32_t header_on_disk_bytes;
+    bool header_unsure, header_unsure_told;/* a commit failed: the file may say what memory no longer does */
 
     /* Derived from it. */
     uint64_t cluster_size;

@@ -724,7 +724,7 @@ static bool reftable_resize(Qcow2 *qcow2, uint64_t entries)
     return true;
 }
 
-/* A failure leaks the new table: whether the header names it cannot be known. */
+/* A failure leaks the new table: whether the header names it cannot be known yet. */
 static int reftable_move(Qcow2 *qcow2, uint64_t entries)
 {
     uint64_t old_offset = qcow2->reftable_offset, bytes = entries * 8;
@@ -737,10 +737,7 @@ static int reftable_move(Qcow2 *qcow2, uint64_t entries)
     }
     qcow2->reftable_offset = offset;
     qcow2->reftable_clusters = bytes >> qcow2->cluster_bits;
-    ret = qcow2_header_write(qcow2);
-    if (ret == 0) {
-        ret = qcow2_flush_files(qcow2);
-    }
+    ret = qcow2_header_commit(qcow2);
     if (ret < 0) {
         qcow2->reftable_offset = old_offset;
         qcow2->reftable_clusters = old_clusters;

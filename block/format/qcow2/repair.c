@@ -225,10 +225,7 @@ static int switch_over(Rebuild *rebuild, uint64_t *table, uint64_t *dirty)
     }
     qcow2->reftable_offset = rebuild->table_offset;
     qcow2->reftable_clusters = (uint32_t)rebuild->table_clusters;
-    result = qcow2_header_write(qcow2);
-    if (result >= 0) {
-        result = node_flush(qcow2->node.file);
-    }
+    result = qcow2_header_commit(qcow2);
     if (result < 0) {
         qcow2->reftable_offset = offset;
         qcow2->reftable_clusters = clusters;

@@ -66,10 +66,7 @@ static int set_size(Qcow2 *qcow2, uint64_t size)
     int ret;
 
     qcow2->node.length = size;
-    ret = qcow2_header_write(qcow2);
-    if (ret == 0) {
-        ret = qcow2_flush_files(qcow2);
-    }
+    ret = qcow2_header_commit(qcow2);
     if (ret < 0) {
         qcow2->node.length = old;
     }

@@ -413,10 +413,7 @@ int qcow2_snapshots_store(Qcow2 *qcow2)
     }
     qcow2->snapshots_offset = offset;
     qcow2->snapshots_bytes = table->len;
-    result = qcow2_header_write(qcow2);
-    if (result >= 0) {
-        result = node_flush(qcow2->node.file);
-    }
+    result = qcow2_header_commit(qcow2);
     if (result < 0) {                      /* which table the header names is not known: the new one leaks at worst */
         qcow2->snapshots_offset = old_offset;
         qcow2->snapshots_bytes = old_bytes;

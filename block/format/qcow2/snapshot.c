@@ -414,7 +414,7 @@ static int snapshot_create(Node *node, ImageSnapshot *snapshot, GError **err)
 
 /* ---- going back ---- */
 
-/* Takes l1. The header names the new table and the snapshot's size of the disk at once. */
+/* Takes l1, but for a failure. The header names the new table and the snapshot's size of the disk at once. */
 static int switch_l1(Qcow2 *qcow2, uint64_t *l1, uint32_t entries, uint64_t offset, uint64_t length)
 {
     uint64_t old_offset = qcow2->l1_offset, old_length = qcow2->node.length, *old_l1 = qcow2->l1;
@@ -426,17 +426,13 @@ static int switch_l1(Qcow2 *qcow2, uint64_t *l1, uint32_t entries, uint64_t offs
         qcow2->l1_offset = offset;
         qcow2->l1_size = entries;
         qcow2->node.length = length;
-        result = qcow2_header_write(qcow2);
-        if (result >= 0) {
-            result = node_flush(qcow2->node.file);
-        }
+        result = qcow2_header_commit(qcow2);
     }
     if (result < 0) {
         qcow2->l1_offset = old_offset;
         qcow2->l1_size = old_size;
         qcow2->node.length = old_length;
         g_free(dirty);
-        g_free(l1);
         return result;
     }
     qcow2->l1 = l1;
@@ -461,6 +457,7 @@ static int go_back(Qcow2 *qcow2, const Qcow2Snapshot *snapshot, GError **err)
 {
     uint32_t entries = MAX(snapshot->l1_size, l1_entries_for(qcow2, snapshot->disk_size));
     uint64_t *l1 = entries <= qcow2->max_l1_entries ? read_l1(qcow2, snapshot, entries, err) : NULL, offset;
+    bool switched = false;
     int result;
 
     entries = MAX(entries, 1);
@@ -481,13 +478,17 @@ static int go_back(Qcow2 *qcow2, const Qcow2Snapshot *snapshot, GError **err)
     if (result >= 0) {
         result = write_l1(qcow2, l1, entries, &offset);
     }
-    if (result < 0) {
-        if (qcow2_sync_locked(qcow2) >= 0) {
-            change_tree(qcow2, l1, entries, -1);
-        }
+    if (result >= 0) {
+        result = switch_l1(qcow2, l1, entries, offset, snapshot->disk_size);
+        switched = qcow2->l1 == l1;        /* it may have failed later */
+    }
+    /* Taken back only where the header is known to name the old table; else the counts stay, and leak at worst. */
+    if (!switched && qcow2_sync_locked(qcow2) >= 0) {
+        change_tree(qcow2, l1, entries, -1);
+    }
+    if (!switched) {
         goto failed;
     }
-    result = switch_l1(qcow2, l1, entries, offset, snapshot->disk_size);
     l1 = NULL;
     if (result >= 0) {
         result = tree_flags(qcow2, qcow2->l1, qcow2->l1_size, true);
