@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * blk-core.h - a Blk's inside, shared by blk.c (requests) and blk-device.c (devices, media, errors)
+ * blk-core.h - a Blk's inside, shared by blk.c (requests), blk-device.c (devices, media, errors) and blk-tray.c
  */
 #pragma once
 #include "block/blk.h"
 #include "block/node-core.h"
+
+typedef struct BlkTray { bool open, locked; } BlkTray;
 
 struct Blk {
     char *id;                              /* "" for none */
@@ -34,6 +36,8 @@ struct Blk {
     void *opaque;
     bool removable;
     bool moving;                           /* blk_set_loop() is on the stack */
+    BlkTray tray, host_tray;               /* the guest's; a CD-ROM drive of the host's below it, when it has moved. blk-tray.c */
+    bool tray_moves;
     bool resize_told;                      /* atomic: a call of ops->resized is posted */
 };
 

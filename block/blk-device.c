@@ -227,6 +227,7 @@ bool blk_attach_node(Blk *blk, Node *node, GError **err)
         return false;
     }
     node_user_set_ops(user, &user_ops, blk);
+    blk->tray = blk->host_tray = (BlkTray){ 0 };
     __atomic_store_n(&blk->user, user, __ATOMIC_RELEASE);
     return true;
 }
@@ -350,18 +351,6 @@ bool blk_set_loop(Blk *blk, IoLoop *loop, GError **err)
         __atomic_store_n(&blk->loop, loop, __ATOMIC_RELEASE);
     }
     return good;
-}
-
-/* ---- news for the device ---- */
-
-void blk_guest_tray(Blk *blk, bool open)
-{
-    Value *data = value_new_object();
-
-    value_set(data, "device", value_new_string(blk->id));
-    value_set(data, "id", value_new_string(blk->device ? blk->device : ""));
-    value_set(data, "tray-open", value_new_bool(open));
-    event_emit("DEVICE_TRAY_MOVED", data);
 }
 
 /* ---- errors ---- */

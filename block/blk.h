@@ -79,8 +79,10 @@ bool blk_claim(Blk *blk, bool write, bool share, GError **err);
 /* Moves the whole graph below to another home loop; drained for it. Refused when somebody else holds it elsewhere. */
 bool blk_set_loop(Blk *blk, IoLoop *loop, GError **err);
 IoLoop *blk_loop(const Blk *blk);          /* any thread */
-/* A guest opened or closed the tray: the person is told (DEVICE_TRAY_MOVED). The medium stays in it. */
+/* A guest opened or closed the tray: the person is told (DEVICE_TRAY_MOVED). The medium stays in it; a CD-ROM drive of the host moves
+ * its own tray, and what it holds when that is in again is a new medium. */
 void blk_guest_tray(Blk *blk, bool open);
+void blk_guest_lock(Blk *blk, bool locked);                /* a guest locked the tray or let it go: the host's drive does the same */
 
 /* werror=, rerror=: what becomes of a failed request. Emits BLOCK_IO_ERROR and, for STOP, stops the machine; then the device keeps
  * the request and submits it again on .retry. Home loop's thread. */

@@ -91,8 +91,7 @@ struct NodeDriver {
     int (*make_empty)(Node *node);         /* co; drops all clusters: commit */
     int (*save_vmstate)(Node *node, uint64_t position, Iov from);                                /* co */
     int (*load_vmstate)(Node *node, uint64_t position, Iov to);                                  /* co */
-    /* A drive of the host with a tray; 0 or -errno. */
-    bool (*medium_inserted)(Node *node);
+    /* A drive of the host with a tray, both or none; they block. A worker thread; 0 or -errno. */
     int (*medium_eject)(Node *node, bool open);
     int (*medium_lock)(Node *node, bool locked);
 };

@@ -3,7 +3,7 @@
  * host-device.c - drivers "host_device" and "host_cdrom": a device of the host as a disk
  *
  * Requests are those of a file. A device has the size it has, knows no holes, and zeroes and discards by its own commands. A CD-ROM
- * drive without a disc opens with length 0; its tray and lock are the host's (CDROM ioctls).
+ * drive without a disc has length 0; its tray and lock (CDROM ioctls) follow the guest's, see block/blk-tray.c.
  *
  * Omits    SCSI commands passed through (SG_IO), zones
  * Threads  the node's home loop
@@ -121,9 +121,12 @@ static bool cdrom_open(Node *node, const NodeOpen *how, GError **err)
     return file_open(node, &readonly, FILE_CDROM, err);
 }
 
-static bool cdrom_inserted(Node *node)
+/* 0 without a disc. */
+static int64_t cdrom_length(Node *node)
 {
-    return ioctl(FILE_NODE(node)->file.fd, CDROM_DRIVE_STATUS, CDSL_CURRENT) == CDS_DISC_OK;
+    bool inserted = ioctl(FILE_NODE(node)->file.fd, CDROM_DRIVE_STATUS, CDSL_CURRENT) == CDS_DISC_OK;
+
+    return inserted ? file_length(node) : 0;
 }
 
 static int cdrom_eject(Node *node, bool open)
@@ -156,7 +159,7 @@ const NodeDriver host_cdrom_driver = {
     .preadv = file_preadv,
     .flush = file_flush,
     .truncate = device_truncate,
-    .length = file_length,
+    .length = cdrom_length,
     .allocated = file_allocated,
     .perms_prepare = file_perms_prepare,
     .perms_commit = file_perms_commit,
@@ -165,7 +168,6 @@ const NodeDriver host_cdrom_driver = {
     .detach_loop = file_detach_loop,
     .attach_loop = file_attach_loop,
     .filename = file_filename,
-    .medium_inserted = cdrom_inserted,
     .medium_eject = cdrom_eject,
     .medium_lock = cdrom_lock,
 };

@@ -50,7 +50,10 @@ void ata_power_on(Ata *ata)
     ata->smart = true;
     ata->smart_autosave = true;
     ata->sense_key = ata->sense_code = ata->sense_qualifier = 0;
-    ata->tray_locked = false;
+    if (ata->tray_locked) {
+        ata->tray_locked = false;
+        blk_guest_lock(ata->blk, false);
+    }
     ata->eject_asked = false;
     if (ata->cd && ata->tray_open) {       /* drawn in, as scsi-cd does it: firmware may want to boot from it */
         ata->tray_open = false;

@@ -326,6 +326,7 @@ static void start_stop(Ata *ata, const uint8_t *cdb)
 static void prevent_allow(Ata *ata, const uint8_t *cdb)
 {
     ata->tray_locked = cdb[4] & 1;
+    blk_guest_lock(ata->blk, ata->tray_locked);
     atapi_finish(ata);
 }
 

@@ -51,7 +51,10 @@ static void cd_eject_asked(void *opaque, bool force)
     Ata *ata = &IDE_DRIVE(opaque)->ata;
 
     atapi_eject_asked(ata);
-    ata->tray_locked = ata->tray_locked && !force;
+    if (ata->tray_locked && force) {
+        ata->tray_locked = false;
+        blk_guest_lock(ata->blk, false);
+    }
 }
 
 static bool cd_tray_open(void *opaque)

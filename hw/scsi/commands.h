@@ -33,7 +33,7 @@ typedef struct ScsiDrive {
     /* home, except that the main thread looks at them and says what a person does: atomic */
     bool tray_open, locked, media_event, eject_request, read_only;
     uint64_t blocks;                       /* of the medium, 0: none */
-    bool tray_told;                        /* main thread: what the storage knows of the tray */
+    bool tray_told, lock_told;             /* main thread: what the storage knows of the tray */
     bool write_cache_at_first;             /* before a guest changed it */
     bool write_cache;                      /* saved state's copy */
 } ScsiDrive;

@@ -44,7 +44,7 @@ bool drive_ready(ScsiRequest *request)
 
 /* ---- the guest's ---- */
 
-/* The storage hears of the tray on the main thread, later: only where it stands then matters. */
+/* The storage hears of the tray and its lock on the main thread, later: only where it stands then matters. */
 static void tell_tray(void *opaque)
 {
     ScsiDrive *drive = opaque;
@@ -54,6 +54,24 @@ static void tell_tray(void *opaque)
     if (drive->conf.blk && drive->tray_told != open) {
         drive->tray_told = open;
         blk_guest_tray(drive->conf.blk, open);
+    }
+    if (drive->conf.blk && drive->lock_told != get(&drive->locked)) {
+        drive->lock_told = !drive->lock_told;
+        blk_guest_lock(drive->conf.blk, drive->lock_told);
+    }
+}
+
+static void post_tray(ScsiDrive *drive)
+{
+    __atomic_fetch_add(&drive->scsi.posts, 1, __ATOMIC_ACQ_REL);
+    io_loop_post(io_loop_main(), tell_tray, drive);
+}
+
+static void lock_tray(ScsiDrive *drive, bool locked)
+{
+    if (get(&drive->locked) != locked) {
+        set(&drive->locked, locked);
+        post_tray(drive);
     }
 }
 
@@ -66,8 +84,7 @@ static void move_tray(ScsiDrive *drive, bool open)
     } else if (open) {
         set(&drive->media_event, true);
     }
-    __atomic_fetch_add(&drive->scsi.posts, 1, __ATOMIC_ACQ_REL);
-    io_loop_post(io_loop_main(), tell_tray, drive);
+    post_tray(drive);
 }
 
 void drive_start_stop(ScsiRequest *request)
@@ -93,7 +110,7 @@ void drive_start_stop(ScsiRequest *request)
 
 void drive_prevent_allow(ScsiRequest *request)
 {
-    set(&drive_of(request)->locked, request->cdb[4] & 1);
+    lock_tray(drive_of(request), request->cdb[4] & 1);
     scsi_finish(request);
 }
 
@@ -102,7 +119,7 @@ void drive_reset(ScsiDevice *scsi)
 {
     ScsiDrive *drive = (ScsiDrive *)scsi;
 
-    set(&drive->locked, false);
+    lock_tray(drive, false);
     set(&drive->eject_request, false);
     if (get(&drive->tray_open)) {
         move_tray(drive, false);
@@ -146,7 +163,7 @@ static void eject_request(void *opaque, bool force)
 
     set(&drive->eject_request, true);
     if (force) {
-        set(&drive->locked, false);
+        lock_tray(drive, false);
     }
 }
 

@@ -271,6 +271,100 @@ static void media(void)
     blk_unref(blk);
 }
 
+/* ---- a drive of the host that follows the guest's tray ---- */
+
+static struct { GMutex lock; GString *told; } host;
+
+static void host_told(const char *what)
+{
+    g_assert_null(io_loop_current());      /* it takes seconds: never on a loop */
+    g_mutex_lock(&host.lock);
+    g_string_append(host.told, what);
+    g_mutex_unlock(&host.lock);
+    g_usleep(2000);
+}
+
+static int host_eject(Node *node, bool open)
+{
+    __atomic_store_n(&((Memory *)node)->fail_after, open ? 0 : -1, __ATOMIC_RELAXED);
+    host_told(open ? "open " : "close ");
+    return 0;
+}
+
+static int host_lock(Node *node, bool locked)
+{
+    (void)node;
+    host_told(locked ? "lock " : "let go ");
+    return 0;
+}
+
+/* Another disc, once the tray was out. */
+static int64_t host_length(Node *node)
+{
+    (void)node;
+    return 32768;
+}
+
+static void follows(const char *expected, unsigned discs)
+{
+    for (int i = 0; i < 2000; i++) {
+        g_mutex_lock(&host.lock);
+        bool all = strcmp(host.told->str, expected) == 0;
+        g_mutex_unlock(&host.lock);
+        if (all && changes == discs) {
+            break;
+        }
+        loop_iterate(false);
+        g_usleep(500);
+    }
+    g_assert_cmpstr(host.told->str, ==, expected);
+    g_assert_cmpuint(changes, ==, discs);
+    g_string_truncate(host.told, 0);
+}
+
+static void host_tray(void)
+{
+    static const BlkDeviceOps ops = { .medium_changed = medium_changed };
+    static NodeDriver driver;
+    Memory *memory;
+    Blk *blk = on_memory(&memory, sectors);
+    g_autoptr(GError) error = NULL;
+
+    host.told = g_string_new(NULL);
+    driver = *memory->node.driver;
+    driver.medium_eject = host_eject;
+    driver.medium_lock = host_lock;
+    driver.length = host_length;
+    memory->node.driver = &driver;
+    changes = loaded = 0;
+    g_assert_true(blk_attach_device(blk, "cd", &ops, NULL, true, &error));
+    blk_guest_lock(blk, true);
+    blk_guest_lock(blk, true);
+    follows("lock ", 0);
+    blk_guest_lock(blk, false);
+    blk_guest_tray(blk, true);             /* while the lock is on its way: then both are done */
+    follows("let go open ", 0);
+    g_assert_cmpuint(blk_length(blk), ==, 65536);
+    blk_guest_tray(blk, false);
+    blk_guest_lock(blk, true);
+    follows("close lock ", 1);
+    g_assert_cmpuint(loaded, ==, 1);
+    g_assert_cmpuint(blk_length(blk), ==, 32768);
+    blk_guest_tray(blk, true);             /* out and in before the drive has begun: nothing moves twice */
+    blk_guest_lock(blk, false);
+    blk_guest_tray(blk, false);
+    blk_remove(blk);                       /* and the medium is taken away meanwhile */
+    for (int i = 0; i < 100; i++) {
+        loop_iterate(false);
+        g_usleep(500);
+    }
+    g_assert_cmpuint(changes, ==, 2);
+    blk_detach_device(blk);
+    blk_unref(blk);
+    g_assert_null(node_next(NULL));
+    g_string_free(host.told, TRUE);
+}
+
 /* ---- errors ---- */
 
 static unsigned stops, retries;
@@ -342,6 +436,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blk/an iothread", io_thread);
     g_test_add_func("/blk/moves under load", moves_under_load);
     g_test_add_func("/blk/media", media);
+    g_test_add_func("/blk/a tray of the host", host_tray);
     g_test_add_func("/blk/errors", errors);
     return g_test_run();
 }
