@@ -154,7 +154,8 @@ static int check_run(Img *img, GError **err)
     const Check *check = (const Check *)img;
     ToolOpen how = img_how(img, img->operands[0]);
     ToolImage image;
-    int status, flushed;
+    bool good;
+    int status;
 
     how.cache = img->source_cache;
     how.writable = check->repair != 0;
@@ -163,12 +164,8 @@ static int check_run(Img *img, GError **err)
         return CHECK_FAILED;
     }
     status = check_image(check, image.node, err);
-    flushed = tool_close(&image);
-    if (flushed < 0 && status != CHECK_FAILED && status != CHECK_UNSUPPORTED) {
-        fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-        status = CHECK_FAILED;
-    }
-    return status;
+    good = status != CHECK_FAILED && status != CHECK_UNSUPPORTED;
+    return tool_close_written(&image, img->operands[0], good, err) || !good ? status : CHECK_FAILED;
 }
 
 const ImgCommand img_check = {

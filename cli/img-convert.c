@@ -386,7 +386,6 @@ static int convert_run(Img *img, GError **err)
 {
     Convert *convert = (Convert *)img;
     bool done;
-    int flushed;
 
     if (img_wants_creation_help(convert->options)) {
         return img_print_creation_help(convert->target_format ? convert->target_format : "raw",
@@ -398,11 +397,7 @@ static int convert_run(Img *img, GError **err)
     }
     g_free(convert->sources);
     value_unref(convert->target_more);
-    flushed = tool_close(&convert->target);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", convert->target_name, g_strerror(-flushed));
-    }
-    return done ? 0 : 1;
+    return tool_close_written(&convert->target, convert->target_name, done, err) ? 0 : 1;
 }
 
 const ImgCommand img_convert = {

@@ -76,8 +76,7 @@ static bool copy_part(const Dd *dd, const ToolImage *from, GError **err)
     CopySource source = { .node = from->node, .name = dd->input };
     g_autoptr(Value) options = value_new_object();
     ToolImage target;
-    bool done = true;
-    int flushed;
+    bool done;
 
     find_part(dd, node_length(from->node), &source);
     if (!tool_make(dd->output, format, source.bytes, options, false, true, &making, err) || !tool_open(&target, &how, err)) {
@@ -86,8 +85,7 @@ static bool copy_part(const Dd *dd, const ToolImage *from, GError **err)
     Copy copy = { .sources = &source, .source_count = 1, .target = target.node, .target_name = dd->output, .write_flags = target.write_flags,
                   .team = 8, .sparse = 4096, .unit = 4096, .unmap = true };
     done = img_copy(&copy, err);
-    flushed = tool_close(&target);
-    return done && (flushed >= 0 || fail(err, -flushed, "'%s' could not be written back: %s", dd->output, g_strerror(-flushed)));
+    return tool_close_written(&target, dd->output, done, err);
 }
 
 static int dd_run(Img *img, GError **err)

@@ -247,7 +247,6 @@ static int rebase_run(Img *img, GError **err)
     Rebase *rebase = (Rebase *)img;
     ToolOpen how = img_how(img, img->operands[0]);
     bool done;
-    int flushed;
 
     if (!rebase->backing) {
         fail(err, EINVAL, "-b is missing: it names the new backing file, or \"\" for none");
@@ -260,11 +259,7 @@ static int rebase_run(Img *img, GError **err)
     }
     done = rebase_image(rebase, err);
     tool_close(&rebase->fresh);
-    flushed = tool_close(&rebase->image);
-    if (done && flushed < 0) {
-        done = fail(err, -flushed, "'%s' could not be written back: %s", img->operands[0], g_strerror(-flushed));
-    }
-    return done ? 0 : 1;
+    return tool_close_written(&rebase->image, img->operands[0], done, err) ? 0 : 1;
 }
 
 const ImgCommand img_rebase = {
