@@ -65,6 +65,7 @@ typedef struct AccelOps {
     bool (*set_state)(Cpu *cpu, const CpuState *state, GError **err);
     bool (*is_halted)(Cpu *cpu);           /* may race with a running CPU */
     bool (*has_feature)(const Cpu *cpu, unsigned feature);   /* FEATURE_X of accel/x86/cpuid.h; NULL: none */
+    bool (*cpu_config)(Accel *accel, const Value *model, CpuidConfig *out, GError **err);    /* accel_cpu_config(); NULL: no CPUs */
     uint64_t (*tsc_khz)(const Cpu *cpu);
     uint64_t (*tsc)(const Cpu *cpu);       /* any thread; may be NULL: the guest clock times tsc_khz */
 

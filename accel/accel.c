@@ -230,6 +230,12 @@ Cpu *cpu_new(Accel *accel, const Value *model, const Value *smp, unsigned index,
     return cpu;
 }
 
+bool accel_cpu_config(Accel *accel, const Value *model, CpuidConfig *out, GError **err)
+{
+    return accel->ops->cpu_config ? accel->ops->cpu_config(accel, model, out, err)
+                                  : fail(err, ENOTSUP, "accelerator '%s' has no processors", accel->ops->name);
+}
+
 unsigned cpu_index(const Cpu *cpu)
 {
     return cpu->index;

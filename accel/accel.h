@@ -11,6 +11,7 @@
 #pragma once
 #include "accel/memory/space.h"
 #include "accel/x86/cpu-state.h"
+#include "accel/x86/cpuid.h"
 #include "base/object.h"
 #include "base/value.h"
 
@@ -54,6 +55,8 @@ bool accel_usable(const char *name, char **why);
 /* CPUs. model: the "cpu" object of the tree; index: 0 is the boot processor; apic_id from the topology; the topology is
  * given by smp: the "smp" object. The CPU starts paused, in its reset state. */
 Cpu *cpu_new(Accel *accel, const Value *model, const Value *smp, unsigned index, uint32_t apic_id, GError **err);
+/* What "-cpu" so written makes here, without a CPU: the "cpu" object of the tree, or NULL for the default. */
+bool accel_cpu_config(Accel *accel, const Value *model, CpuidConfig *out, GError **err);
 unsigned cpu_index(const Cpu *cpu);
 int cpu_thread_id(const Cpu *cpu);                        /* Linux TID */
 Object *cpu_object(Cpu *cpu);

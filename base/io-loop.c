@@ -51,6 +51,7 @@ struct IoWatch {
 
 struct IoLoop {
     char *name;
+    int thread_id;                         /* atomic; of a loop with a thread of its own */
     int epoll_fd, event_fd, timer_fd;
     struct epoll_event events[EVENTS_MOST];
     int events_at, events_count;
@@ -642,6 +643,7 @@ static void *thread_main(void *opaque)
     g_autofree char *name = g_strndup(loop->name, 15);
 
     pthread_setname_np(pthread_self(), name);
+    __atomic_store_n(&loop->thread_id, gettid(), __ATOMIC_RELAXED);
     current = loop;
     while (!__atomic_load_n(&loop->stop, __ATOMIC_ACQUIRE)) {
         io_loop_turn(loop, true);
@@ -651,6 +653,11 @@ static void *thread_main(void *opaque)
 }
 
 /* A signal is for the main thread: this one starts with all of them blocked. */
+int io_loop_thread_id(const IoLoop *loop)
+{
+    return __atomic_load_n(&loop->thread_id, __ATOMIC_RELAXED);
+}
+
 bool io_loop_start_thread(IoLoop *loop, GError **err)
 {
     sigset_t all, old;

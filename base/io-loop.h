@@ -28,6 +28,7 @@ void io_loop_attach_main(void);            /* after loop_init() and clocks_attac
 IoLoop *io_loop_current(void);             /* of the calling thread: the one it turns; the main thread: io_loop_main(), or the one inside
                                             * io_loop_run(). NULL on vCPU and worker threads */
 bool io_loop_start_thread(IoLoop *loop, GError **err);     /* an I/O thread; any thread */
+int io_loop_thread_id(const IoLoop *loop); /* Linux's, once its thread runs; 0 before. Any thread */
 void io_loop_stop_thread(IoLoop *loop);    /* any other thread; waits for it */
 
 /* One turn: posted calls, ready descriptors, due timers; before it waits, the engines hand over what they gathered. */

@@ -7,6 +7,7 @@
  */
 #include "base/open.h"
 #include "base/error.h"
+#include "base/fdset.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,7 +28,7 @@ int host_open(const char *what, const char *path, int flags, mode_t mode, GError
     int fd;
 
     do {
-        fd = open(path, flags | O_CLOEXEC, mode);
+        fd = fdset_is_name(path) ? fdset_open(path, flags) : open(path, flags | O_CLOEXEC, mode);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
         fail_path(err, errno, what, path);

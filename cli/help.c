@@ -9,6 +9,8 @@
 #include "cli/manual.h"
 #include "cli/options.h"
 #include "hw/core/exit-status.h"
+#include "monitor/qmp.h"
+#include <stdio.h>
 #include <string.h>
 
 /* A topic is an option asked for help. */
@@ -33,6 +35,19 @@ static bool show_topic(const char *topic)
     return false;
 }
 
+/* A line for each command and event: name, arguments, help. */
+static void print_qmp(void)
+{
+    for (const QmpCommand *const *table = qmp_command_tables; *table; table++) {
+        for (const QmpCommand *command = *table; command->name; command++) {
+            printf("%s\t%s\t%s\n", command->name, command->args ? command->args : "", command->help);
+        }
+    }
+    for (const QmpEvent *event = qmp_events; event->name; event++) {
+        printf("%s\t%s\t%s\n", event->name, event->data ? event->data : "", event->help);
+    }
+}
+
 int help_command(int argc, char **argv)
 {
     if (argc == 0) {
@@ -43,13 +58,17 @@ int help_command(int argc, char **argv)
         options_print_table();
         return EXIT_STATUS_OK;
     }
+    if (strcmp(argv[0], "qmp") == 0) {
+        print_qmp();
+        return EXIT_STATUS_OK;
+    }
     if (strcmp(argv[0], "manual") == 0) {
         manual_print();
         return EXIT_STATUS_OK;
     }
     if (!show_topic(argv[0])) {
         report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
-                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace and manual", argv[0]);
+                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace, qmp and manual", argv[0]);
         return EXIT_STATUS_USAGE;
     }
     return EXIT_STATUS_OK;

@@ -12,7 +12,7 @@
 #define KEY_(n, k, h, ...) { .name = (n), .kind = (k), .help = (h), ##__VA_ARGS__ }
 #define KEY_STR(n, h, ...)        KEY_(n, FIELD_STR, h, ##__VA_ARGS__)
 #define KEY_BOOL(n, h)            KEY_(n, FIELD_BOOL, h)
-#define KEY_UINT(n, low, high, h) KEY_(n, FIELD_U64, h, .min = (low), .max = (high))
+#define KEY_UINT(n, low, high, h, ...) KEY_(n, FIELD_U64, h, .min = (low), .max = (high), ##__VA_ARGS__)
 #define KEY_INT(n, h)             KEY_(n, FIELD_I64, h)
 #define KEY_SIZE(n, h)            KEY_(n, FIELD_SIZE, h)
 #define KEY_ENUM(n, list, h, ...) KEY_(n, FIELD_ENUM, h, .names = (list), ##__VA_ARGS__)

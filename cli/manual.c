@@ -17,6 +17,7 @@
 #include "cli/objects.h"
 #include "cli/options.h"
 #include "hw/core/machine.h"
+#include "monitor/qmp.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -326,6 +327,24 @@ static void put_terminal_keys(void)
     }
 }
 
+/* What a command takes, in the notation of monitor/qmp.h made readable. */
+static void put_qmp(void)
+{
+    puts(".SH QMP COMMANDS AND EVENTS\nThe words in italics are members of \\fBarguments\\fR and their types; those with a question mark may be left out.");
+    puts(".SS Commands");
+    for (const QmpCommand *const *table = qmp_command_tables; *table; table++) {
+        for (const QmpCommand *command = *table; command->name; command++) {
+            put_term("", command->name, command->args ? " " : "", command->args);
+            put_line(command->help);
+        }
+    }
+    puts(".SS Events");
+    for (const QmpEvent *event = qmp_events; event->name; event++) {
+        put_term("", event->name, event->data ? " " : "", event->data);
+        put_line(event->help);
+    }
+}
+
 static const char ending_files[] =
     ".SH ENVIRONMENT\nNo variable of the environment changes what Roost does. The libraries that it uses have their own:\n"
     "the C library finds the time zone of \\fB\\-rtc base=localtime\\fR by \\fBTZ\\fR.\n"
@@ -355,6 +374,7 @@ void manual_print(void)
     put_objects();
     put_streams();
     put_terminal_keys();
+    put_qmp();
     put_tools();
     put_exit_status();
     fputs(ending_files, stdout);

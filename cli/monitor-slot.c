@@ -41,7 +41,9 @@ static const ChardevUser slot_user = { slot_can_read, slot_read, slot_event };
 bool monitor_slots_open(const Value *monitors, GError **err)
 {
     for (size_t i = 0; i < value_length(monitors); i++) {
-        Chardev *chardev = chardev_find(value_get_string(value_at(monitors, i), "chardev", ""));
+        const Value *monitor = value_at(monitors, i);
+        bool people = strcmp(value_get_string(monitor, "mode", "readline"), "readline") == 0;
+        Chardev *chardev = people ? chardev_find(value_get_string(monitor, "chardev", "")) : NULL;
         if (chardev && !chardev_attach(chardev, &slot_user, chardev, err)) {
             return false;
         }

@@ -5,9 +5,11 @@
  * Tests    tests/cli/options.py, tests/cli/config.py
  */
 #include "base/char/chardev.h"
+#include "base/fdset.h"
 #include "cli/keyval.h"
 #include "cli/options.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -193,14 +195,18 @@ static bool fill_from_text(const Config *config, Value *chardev, const char *tex
                           "unix:PATH, tcp:HOST:PORT, ringbuf and chardev:ID", text);
 }
 
-static void add_monitor(Config *config, const char *id)
+static void add_monitor(Config *config, const char *id, const char *mode, bool pretty)
 {
     Value *monitor = value_new_object();
 
     value_set(monitor, "chardev", value_new_string(id));
-    value_set(monitor, "mode", value_new_string("readline"));
+    value_set(monitor, "mode", value_new_string(mode));
+    if (pretty) {
+        value_set(monitor, "pretty", value_new_bool(true));
+    }
+    value_set_origin(monitor, config->saying);
     value_append(config_list(config, "monitors"), monitor);
-    config->monitor_given = true;
+    config->monitor_given |= strcmp(mode, "readline") == 0;
 }
 
 bool chardev_from_text(Config *config, const char *text, const char *id, char **out, GError **err)
@@ -228,7 +234,7 @@ bool chardev_from_text(Config *config, const char *text, const char *id, char **
         if (strcmp(text, "mon:stdio") == 0) {
             value_set(chardev, "signal", value_new_bool(false));      /* Ctrl-C is the guest's; Ctrl-A x ends it */
         }
-        add_monitor(config, id);
+        add_monitor(config, id, "readline", false);
     }
     *out = g_strdup(id);
     return add_chardev(config, g_steal_pointer(&chardev), err);
@@ -284,11 +290,81 @@ bool opt_parallel(Config *config, const Option *option, const char *text, GError
     return strcmp(text, "none") == 0 || fail(err, ENOTSUP, "a parallel port is not supported yet; 'none' is all there is");
 }
 
+/* "STREAM" with a monitor on it; the streams of all of them are numbered together. */
+static bool monitor_on_stream(Config *config, const char *text, const char *mode, bool pretty, GError **err)
+{
+    g_autofree char *label = NULL, *id = NULL;
+    const Value *chardevs = value_get(config->tree, "chardevs");
+    unsigned number = 0;
+
+    for (size_t i = 0; i < value_length(chardevs); i++) {
+        number += g_str_has_prefix(value_get_string(value_at(chardevs, i), "id", ""), "compat_monitor");
+    }
+    label = g_strdup_printf("compat_monitor%u", number);
+    if (g_str_has_prefix(text, "mon:")) {
+        return fail(err, EINVAL, "'mon:' puts a monitor on a serial port's stream; this is a monitor already");
+    }
+    if (!chardev_from_text(config, text, label, &id, err)) {
+        return false;
+    }
+    if (id) {
+        add_monitor(config, id, mode, pretty);
+    }
+    return true;
+}
+
 bool opt_monitor(Config *config, const Option *option, const char *text, GError **err)
 {
     (void)option;
     config->monitor_given = true;
-    return strcmp(text, "none") == 0 || fail(err, ENOTSUP, "a monitor is not supported yet; 'none' is all there is");
+    return monitor_on_stream(config, text, "readline", false, err);
+}
+
+bool opt_qmp(Config *config, const Option *option, const char *text, GError **err)
+{
+    return monitor_on_stream(config, text, "control", strcmp(option->name, "qmp-pretty") == 0, err);
+}
+
+static const char *const monitor_modes[] = { "readline", "control", NULL };
+const Field mon_keys[] = {
+    KEY_STR("chardev", "the stream: a -chardev's id", .required = true), KEY_ENUM("mode", monitor_modes, "for people, or QMP"),
+    KEY_BOOL("pretty", "QMP: replies indented"), KEY_STR("id", "its name"), FIELD_END };
+
+bool opt_mon(Config *config, const Option *option, const char *text, GError **err)
+{
+    g_autoptr(Value) keys = keyval_parse(config, mon_keys, text, "chardev", err);
+    bool pretty = value_get_bool(keys, "pretty", false);
+    const char *mode = value_get_string(keys, "mode", "readline");
+
+    (void)option;
+    if (!keys) {
+        return false;
+    }
+    if (pretty && strcmp(mode, "control") != 0) {
+        return fail(err, EINVAL, "pretty=on is for mode=control");
+    }
+    add_monitor(config, value_get_string(keys, "chardev", ""), mode, pretty);
+    return true;
+}
+
+const Field add_fd_keys[] = {
+    KEY_UINT("fd", 3, G_MAXINT, "the inherited descriptor", .required = true), KEY_UINT("set", 0, G_MAXINT32, "number of the set, N of /dev/fdset/N", .required = true),
+    KEY_STR("opaque", "a remark that query-fdsets shows"), FIELD_END };
+
+/* The set gets a copy, so that the number stays free for other options. */
+bool opt_add_fd(Config *config, const Option *option, const char *text, GError **err)
+{
+    g_autoptr(Value) keys = keyval_parse(config, add_fd_keys, text, NULL, err);
+
+    (void)option;
+    if (!keys) {
+        return false;
+    }
+    int fd = (int)value_get_uint(keys, "fd", 0), copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) {
+        return fail(err, errno, "fd=%d: %s", fd, g_strerror(errno));
+    }
+    return fdset_add(value_get_int(keys, "set", 0), copy, value_get_string(keys, "opaque", NULL), err) >= 0;
 }
 
 bool opt_echr(Config *config, const Option *option, const char *text, GError **err)
@@ -356,9 +432,16 @@ bool chardev_defaults(Config *config, GError **err)
         if (!chardev_from_text(config, "stdio", "compat_monitor0", &id, err)) {
             return false;
         }
-        add_monitor(config, id);
+        add_monitor(config, id, "readline", false);
     }
-    const Value *serials = value_get(config->tree, "serials");
+    const Value *serials = value_get(config->tree, "serials"), *monitors = value_get(config->tree, "monitors");
+    for (size_t i = 0; i < value_length(monitors); i++) {
+        const Value *one = value_at(monitors, i);
+        if (!check_reference(config, "mon", value_get_string(one, "chardev", NULL), NULL)) {
+            return fail(err, ENOENT, "%s: there is no -chardev with the id '%s'", value_origin(one) ? value_origin(one) : "-mon",
+                        value_get_string(one, "chardev", ""));
+        }
+    }
     for (size_t i = 0; i < value_length(serials); i++) {
         if (!check_reference(config, "serial", value_string(value_at(serials, i)), err)) {
             return false;

@@ -92,7 +92,11 @@ const Option run_options[] = {
       "a serial port on STREAM: none, null, stdio, mon:stdio, pty, file:PATH, pipe:PATH,\n"
       "unix:PATH[,server=on][,wait=off], tcp:HOST:PORT[,server=on][,wait=off], chardev:ID; up to four times", opt_serial },
     { "parallel", NULL, "none", "no parallel port", opt_parallel },
-    { "monitor", "monitors[]", "none", "no monitor", opt_monitor },
+    { "monitor", "monitors[]", "STREAM", "a monitor for people on STREAM, written as for -serial; none: no monitor", opt_monitor },
+    { "qmp", "monitors[]", "STREAM", "a QMP session on STREAM, as unix:PATH,server=on,wait=off", opt_qmp },
+    { "qmp-pretty", "monitors[]", "STREAM", "the same with indented replies", opt_qmp },
+    { "mon", "monitors[]", "[chardev=]ID[,mode=readline|control][,pretty=on|off][,id=NAME]", "a monitor for people, or a QMP session, on a -chardev", opt_mon, mon_keys },
+    { "add-fd", NULL, "fd=FD,set=N[,opaque=TEXT]", "put an inherited descriptor into set N, which /dev/fdset/N opens", opt_add_fd, add_fd_keys },
     { "debugcon", "debugcon", "STREAM", "a debug console at port e9h on STREAM, written as for -serial", opt_debugcon },
     { "pidfile", "pidfile", "FILE", "write the process id to FILE, lock it, and remove it at the end", NULL },
     { "object", "objects[]", "[qom-type=]TYPE,id=NAME[,KEY=VALUE,...]",
@@ -168,7 +172,7 @@ void options_print_help(void)
     printf("usage: roost [run] [options] [disk image]\n"
            "       roost img COMMAND ...       disk images; roost img --help\n"
            "       roost io [options] [image]  requests to one; roost io --help\n"
-           "       roost help [options|devices|machines|chardevs|cpus|manual]\n\n"
+           "       roost help [options|devices|machines|chardevs|cpus|qmp|manual]\n\n"
            "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
     for (const Option *option = run_options; !is_end(option); option++) {
         if (!option->name) {

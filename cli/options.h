@@ -35,6 +35,7 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
 /* Why a name is not an option here: known elsewhere and not supported yet, or a typing mistake with a suggestion. */
 void option_unknown(const char *name, GError **err);
 void options_print_help(void);             /* -help */
+Value *options_describe(void);             /* query-command-line-options; the caller owns it */
 void options_print_table(void);            /* "help options": a line per option, for programs */
 
 /* Command line to tree. False and *err when something is wrong; config->shown when there is nothing left to do. */
@@ -51,7 +52,8 @@ bool chardev_from_text(Config *config, const char *text, const char *id, char **
 
 typedef bool OptionApply(Config *config, const Option *option, const char *text, GError **err);
 extern const Field machine_keys[], accel_keys[], smp_keys[], memory_keys[], boot_keys[], fw_cfg_keys[], global_keys[], blockdev_keys[],
-                   name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[];
+                   name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[],
+                   mon_keys[], add_fd_keys[];
 const Field *smbios_keys(uint64_t type);   /* NULL: fields of that type cannot be given */
 
 /* opt-machine.c */ OptionApply opt_machine, opt_accel, opt_enable_kvm, opt_cpu;
@@ -60,7 +62,7 @@ bool smp_complete(Config *config, GError **err);
 /* opt-memory.c */  OptionApply opt_memory;
 bool memory_check(const Config *config, GError **err);
 /* opt-boot.c */    OptionApply opt_boot, opt_fw_cfg, opt_smbios;
-/* opt-chardev.c */ OptionApply opt_chardev, opt_serial, opt_parallel, opt_monitor, opt_debugcon, opt_qtest, opt_echr;
+/* opt-chardev.c */ OptionApply opt_chardev, opt_serial, opt_parallel, opt_monitor, opt_qmp, opt_mon, opt_add_fd, opt_debugcon, opt_qtest, opt_echr;
 bool chardev_defaults(Config *config, GError **err);
 /* opt-device.c */  OptionApply opt_device, opt_global;
 /* opt-drive.c */   OptionApply opt_drive, opt_drive_at, opt_snapshot;

@@ -18,6 +18,7 @@
 #include "hw/core/exit-status.h"
 #include "hw/machine/firmware.h"
 #include "monitor/qtest.h"
+#include "monitor/session.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -184,9 +185,9 @@ static bool lock_memory(Run *run, GError **err)
     return true;
 }
 
-static bool open_monitor_slots(Run *run, GError **err)
+static bool open_monitors(Run *run, GError **err)
 {
-    return monitor_slots_open(value_get(run->tree, "monitors"), err);
+    return monitor_slots_open(value_get(run->tree, "monitors"), err) && monitors_open(value_get(run->tree, "monitors"), err);
 }
 
 /* A default for a model that is not here changes nothing: said once each, since it may be a typing mistake. */
@@ -226,6 +227,7 @@ static bool build_machine(Run *run, GError **err)
 {
     run->machine = machine_build(run->tree, err);
     if (run->machine) {
+        monitors_control(run->machine, run->tree, options_describe);
         mention_idle_globals(run->tree);
         ram_for_each(advise_memory, run->config->tree);
     }
@@ -306,7 +308,7 @@ static bool start(Run *run, GError **err)
 
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
-    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitor_slots,
+    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
     make_backends, build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
 };
 
@@ -314,6 +316,7 @@ static void clean_up(Run *run)
 {
     timer_cancel(&run->timeout);
     qtest_stop(run->qtest);
+    monitors_close();
     if (run->machine) {
         machine_free(run->machine);
     }

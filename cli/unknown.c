@@ -11,13 +11,13 @@
 #include <string.h>
 
 static const struct { const char *name, *instead; } known_elsewhere[] = {
-    { "acpitable" }, { "add-fd" }, { "alt-grab" }, { "async-teardown" }, { "audio" }, { "audio-help" }, { "audiodev" },
+    { "acpitable" }, { "alt-grab" }, { "async-teardown" }, { "audio" }, { "audio-help" }, { "audiodev" },
     { "balloon", "use -device virtio-balloon-pci" }, { "chroot" }, { "compat" }, { "ctrl-grab" }, { "curses" }, { "dfilter" },
     { "dtb" }, { "dump-vmstate" }, { "enable-fips" }, { "enable-sync-profile" }, { "fsdev" },
     { "full-screen" }, { "g" }, { "gdb" }, { "icount" }, { "incoming" }, { "iscsi" }, { "k" }, { "loadvm" }, { "mem-path" },
-    { "mem-prealloc" }, { "mon" }, { "mtdblock" }, { "netdev" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
+    { "mem-prealloc" }, { "mtdblock" }, { "netdev" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
     { "nouserconfig", "use -no-user-config" }, { "old-param" }, { "only-migratable" }, { "option-rom" },
-    { "perfmap" }, { "pflash" }, { "plugin" }, { "portrait" }, { "preconfig" }, { "prom-env" }, { "qmp" }, { "qmp-pretty" },
+    { "perfmap" }, { "pflash" }, { "plugin" }, { "portrait" }, { "preconfig" }, { "prom-env" }, { "qmp-pretty" },
     { "realtime", "use -overcommit" }, { "rotate" }, { "run-with", "use -runas" }, { "s" }, { "sd" }, { "sdl" }, { "seed" },
     { "semihosting" }, { "set" }, { "singlestep" }, { "soundhw" }, { "spice" }, { "tpmdev" }, { "usb" }, { "usbdevice" },
     { "virtfs" }, { "watchdog" }, { "watchdog-action", "use -action watchdog=..." }, { "win2k-hack" }, { "writeconfig" }, { "xen-attach" },

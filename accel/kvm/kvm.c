@@ -355,6 +355,13 @@ static bool kvm_is_halted(Cpu *cpu)
            state.mp_state == KVM_MP_STATE_HALTED;
 }
 
+static bool kvm_cpu_config(Accel *accel, const Value *model, CpuidConfig *out, GError **err)
+{
+    const Kvm *kvm = accel->data;
+
+    return cpuid_config(out, model, NULL, "qemu64", &kvm->able, err);
+}
+
 static bool kvm_has_feature(const Cpu *cpu, unsigned feature)
 {
     const KvmCpu *k = cpu->data;
@@ -435,6 +442,6 @@ const AccelOps kvm_ops = {
     .run = kvm_cpu_run, .has_work = kvm_cpu_has_work, .kick = kvm_cpu_kick,
     .set_intr = kvm_set_intr, .nmi = kvm_nmi, .init_signal = kvm_init_signal, .sipi = kvm_sipi,
     .resuming = kvm_resuming, .paused = kvm_paused, .reset = kvm_cpu_reset, .get_state = kvm_cpu_get_state, .set_state = kvm_cpu_set_state,
-    .is_halted = kvm_is_halted, .has_feature = kvm_has_feature, .tsc_khz = kvm_tsc_khz,
+    .is_halted = kvm_is_halted, .has_feature = kvm_has_feature, .cpu_config = kvm_cpu_config, .tsc_khz = kvm_tsc_khz,
     .add_doorbell = kvm_doorbell_add, .remove_doorbell = kvm_doorbell_remove,
 };

@@ -196,6 +196,12 @@ static bool soft_set_state(Cpu *cpu, const CpuState *state, GError **err)
 }
 
 static bool soft_is_halted(Cpu *cpu) { return context_of(cpu)->activity != CPU_RUNNABLE; }
+static bool soft_cpu_config(Accel *accel, const Value *model, CpuidConfig *out, GError **err)
+{
+    (void)accel;
+    return soft_cpuid_config(out, model, NULL, err);
+}
+
 static bool soft_has_feature(const Cpu *cpu, unsigned feature) { return cpuid_has(context_of(cpu)->features, feature); }
 static uint64_t soft_tsc_khz(const Cpu *cpu) { (void)cpu; return soft_host_tsc_khz(); }
 static uint64_t soft_tsc_of(const Cpu *cpu) { return soft_tsc(context_of(cpu)); }
@@ -225,6 +231,6 @@ const AccelOps soft_ops = {
     .run = soft_run_cpu,  .has_work = soft_cpu_has_work,  .kick = soft_kick,
     .set_intr = soft_set_intr,  .nmi = soft_nmi,  .init_signal = soft_init_line,  .sipi = soft_sipi,  .set_a20 = soft_set_a20,
     .reset = soft_cpu_reset,  .get_state = soft_get_state,  .set_state = soft_set_state,
-    .is_halted = soft_is_halted,  .has_feature = soft_has_feature,  .tsc_khz = soft_tsc_khz,
+    .is_halted = soft_is_halted,  .has_feature = soft_has_feature,  .cpu_config = soft_cpu_config,  .tsc_khz = soft_tsc_khz,
     .tsc = soft_tsc_of,  .paused = soft_paused,  .resuming = soft_resuming,
 };

@@ -49,6 +49,16 @@ static const uint32_t always[CPUID_WORDS] = {
     [CPUID_4000_0001_EAX] = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 24,
 };
 
+const char *cpuid_model_name(size_t i)
+{
+    return i < G_N_ELEMENTS(models) ? models[i].name : NULL;
+}
+
+uint32_t cpuid_model_word(size_t i, CpuidWord word)
+{
+    return models[i].words[word];
+}
+
 void cpuid_print_models(void)
 {
     puts("Available CPUs:");

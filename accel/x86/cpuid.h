@@ -96,6 +96,9 @@ uint32_t cpuid_xsave_size(uint64_t xcr0);
 
 /* The names, for help: "avx2"; NULL for a bit without a name. */
 const char *cpuid_feature_name(CpuidWord word, unsigned bit);
+/* The named models: the i-th, NULL beyond the last, and what it lists of this word. */
+const char *cpuid_model_name(size_t i);
+uint32_t cpuid_model_word(size_t i, CpuidWord word);
 void cpuid_print_models(void);             /* "-cpu help" */
 
 /* The topology's fields of an APIC id: cpu index to APIC id, as a board with these numbers must give them. */

@@ -10,7 +10,7 @@
 #include "base/field.h"
 #include "base/loop.h"
 
-enum { TAIL_BYTES = 256 };
+enum { TAIL_BYTES = 256, FDS_MOST = 16 };
 
 typedef struct ChardevBackend {
     const char *name, *help;
@@ -22,6 +22,8 @@ typedef struct ChardevBackend {
     size_t (*write)(Chardev *chardev, const uint8_t *data, size_t length);
     void (*update_input)(Chardev *chardev);    /* a user came, went, or takes more; may be NULL */
     void (*send_break)(Chardev *chardev);      /* may be NULL */
+    int (*take_fd)(Chardev *chardev);          /* chardev_take_fd(); NULL: it carries none */
+    char *(*describe)(const Chardev *chardev); /* what query-chardev calls its filename; NULL: the backend's name */
 } ChardevBackend;
 
 struct Chardev {
@@ -56,6 +58,7 @@ Chardev *mux_new(Chardev *base, const char *id, GError **err);        /* takes o
 bool chardev_is_mux(const Chardev *chardev);
 Chardev *mux_lend_port(Chardev *mux);
 const Chardev *mux_base(const Chardev *chardev);       /* what a mux or a port of it writes to; any other stream itself */
+bool mux_in_use(const Chardev *mux);
 void mux_user_came(Chardev *chardev);      /* nothing unless it is a port of a mux */
 
 /* fd-stream.c: a pair of file descriptors in the loop, for all backends that have them. */
@@ -65,6 +68,8 @@ typedef struct FdStream {
     bool in_socket, out_socket, may_block; /* may_block: could not be made non-blocking */
     bool terminal;                         /* of this process: not read while in the background */
     LoopWatch *in_watch, *out_watch;
+    int fds[FDS_MOST];                     /* that came with the last message that brought some; the user takes them */
+    unsigned first_fd, fd_count;
     void (*ended)(Chardev *owner);         /* end of input, or an error */
 } FdStream;
 #define FD_STREAM_NONE { .in = -1, .out = -1 }
@@ -74,6 +79,7 @@ void fd_stream_leave(FdStream *stream);                               /* the loo
 void fd_stream_stop_input(FdStream *stream);
 void fd_stream_update(FdStream *stream);                              /* chardev_wanted() may have changed */
 size_t fd_stream_write(FdStream *stream, const uint8_t *data, size_t length);
+int fd_stream_take_fd(FdStream *stream);
 bool fd_set_nonblocking(int fd);
 
 /* terminal.c: raw mode of the process's terminal; one owner at a time. */

@@ -299,6 +299,25 @@ bool chardev_connected(const Chardev *chardev)
     return chardev->open;
 }
 
+bool chardev_in_use(const Chardev *chardev)
+{
+    return chardev_is_mux(chardev) ? mux_in_use(chardev) : chardev->user != NULL;
+}
+
+int chardev_take_fd(Chardev *chardev)
+{
+    Chardev *base = (Chardev *)mux_base(chardev);
+
+    return base->backend->take_fd ? base->backend->take_fd(base) : -1;
+}
+
+char *chardev_describe(const Chardev *chardev)
+{
+    const Chardev *base = mux_base(chardev);
+
+    return base->backend->describe ? base->backend->describe(base) : g_strdup(base->backend->name);
+}
+
 size_t chardev_wanted(Chardev *chardev)
 {
     return chardev->user && chardev->user->can_read ? chardev->user->can_read(chardev->opaque) : 0;

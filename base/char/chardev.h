@@ -42,6 +42,11 @@ size_t chardev_write(Chardev *chardev, const uint8_t *data, size_t length);
 void chardev_accept_input(Chardev *chardev);                          /* can_read() would now say more */
 void chardev_send_break(Chardev *chardev);
 bool chardev_connected(const Chardev *chardev);
+bool chardev_in_use(const Chardev *chardev);                          /* it has a user; of a mux: one of its ports has */
+/* A UNIX socket's peer may send file descriptors along: the next one of its last message, the caller's from now on, or -1. */
+int chardev_take_fd(Chardev *chardev);
+/* The stream in a person's words, as query-chardev tells it: "pty:/dev/pts/3", "disconnected:unix:/x,server=on". Caller frees. */
+char *chardev_describe(const Chardev *chardev);
 /* Called on every way out of the process, signals included: restores terminals. Async-signal-safe. */
 void chardev_restore_terminal(void);
 extern const char *const chardev_backends[];                          /* NULL-terminated, for help */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,12 +33,56 @@ static bool is_socket(int fd)
     return fd >= 0 && fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
+static void drop_fds(FdStream *stream)
+{
+    int fd;
+
+    while ((fd = fd_stream_take_fd(stream)) >= 0) {
+        close(fd);
+    }
+}
+
+int fd_stream_take_fd(FdStream *stream)
+{
+    return stream->first_fd < stream->fd_count ? stream->fds[stream->first_fd++] : -1;
+}
+
+/* A message that brings descriptors replaces what nobody took of an earlier one; what is too much is closed at once. */
+static void keep_fds(FdStream *stream, struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS || part->cmsg_len < CMSG_LEN(sizeof(int))) {
+            continue;
+        }
+        drop_fds(stream);
+        stream->first_fd = 0;
+        stream->fd_count = (unsigned)((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(stream->fds, CMSG_DATA(part), stream->fd_count * sizeof(int));
+    }
+}
+
+static ssize_t receive(FdStream *stream, uint8_t *buffer, size_t length)
+{
+    union {
+        char bytes[CMSG_SPACE(FDS_MOST * sizeof(int))];
+        struct cmsghdr aligned;
+    } control;
+    struct iovec piece = { buffer, length };
+    struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+    ssize_t got = recvmsg(stream->in, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (got > 0 && message.msg_controllen) {
+        keep_fds(stream, &message);
+    }
+    return got;
+}
+
 static ssize_t take(FdStream *stream, uint8_t *buffer, size_t length)
 {
     ssize_t got;
 
     do {
-        got = stream->in_socket ? recv(stream->in, buffer, length, MSG_DONTWAIT) : read(stream->in, buffer, length);
+        got = stream->in_socket ? receive(stream, buffer, length) : read(stream->in, buffer, length);
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -108,6 +153,7 @@ void fd_stream_leave(FdStream *stream)
 void fd_stream_end(FdStream *stream)
 {
     fd_stream_leave(stream);
+    drop_fds(stream);
     if (stream->in >= 0) {
         close(stream->in);
     }

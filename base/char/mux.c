@@ -286,6 +286,18 @@ bool chardev_is_mux(const Chardev *chardev)
     return chardev->backend == &mux_backend;
 }
 
+bool mux_in_use(const Chardev *chardev)
+{
+    const MuxChardev *mux = (const MuxChardev *)chardev;
+
+    for (unsigned i = 0; i < mux->port_count; i++) {
+        if (mux->ports[i]->chardev.user) {
+            return true;
+        }
+    }
+    return false;
+}
+
 Chardev *mux_new(Chardev *base, const char *id, GError **err)
 {
     MuxChardev *mux = (MuxChardev *)chardev_make(&mux_backend, id);

@@ -136,9 +136,15 @@ const char *chardev_pty_name(const Chardev *chardev)
     return chardev->backend == &pty_backend ? ((const PtyChardev *)chardev)->name : NULL;
 }
 
+static char *pty_describe(const Chardev *chardev)
+{
+    return g_strdup_printf("pty:%s", ((const PtyChardev *)chardev)->name);
+}
+
 static const Field pty_keys[] = { FIELD_END };
 
 const ChardevBackend pty_backend = {
     .name = "pty", .help = "a new pseudo terminal", .size = sizeof(PtyChardev), .keys = pty_keys,
     .open = pty_open, .close = pty_close, .write = pty_write, .update_input = pty_update_input,
+    .describe = pty_describe,
 };

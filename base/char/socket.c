@@ -304,6 +304,24 @@ static void sock_update_input(Chardev *chardev)
     fd_stream_update(&((SocketChardev *)chardev)->stream);
 }
 
+static int sock_take_fd(Chardev *chardev)
+{
+    return fd_stream_take_fd(&((SocketChardev *)chardev)->stream);
+}
+
+/* Where it listens or, as a client, what it called; the words of -chardev where the kernel has no name for it. */
+static char *sock_describe(const Chardev *chardev)
+{
+    const SocketChardev *sock = (const SocketChardev *)chardev;
+    const SocketSpelling *said = &sock->spelling;
+    g_autofree char *address = sock->listener >= 0 ? socket_name(sock->listener)
+                             : said->path ? g_strdup_printf("unix:%s", said->path)
+                             : sock->fd_text ? g_strdup_printf("fd:%s", sock->fd_text)
+                             : g_strdup_printf("tcp:%s:%s", said->host ? said->host : "", said->port ? said->port : "");
+
+    return g_strconcat(chardev->open ? "" : "disconnected:", address, sock->server ? ",server=on" : "", NULL);
+}
+
 static const Field sock_keys[] = {
     PROP_STR("path", SocketChardev, spelling.path, .help = "UNIX socket"),
     PROP_BOOL("abstract", SocketChardev, spelling.abstract, false, .help = "path is in Linux's abstract name space"),
@@ -327,4 +345,5 @@ static const Field sock_keys[] = {
 const ChardevBackend socket_backend = {
     .name = "socket", .help = "a UNIX or TCP connection", .size = sizeof(SocketChardev), .keys = sock_keys,
     .open = sock_open, .close = sock_close, .write = sock_write, .update_input = sock_update_input,
+    .take_fd = sock_take_fd, .describe = sock_describe,
 };

@@ -53,10 +53,23 @@ static void emit_cause(const char *event, Cause cause)
     event_emit(event, data);
 }
 
-/* What -action says of an event, or the fallback. */
+/* What set-action or -action says of an event, or the fallback. */
 static bool action_is(const Machine *machine, const char *event, const char *wanted, const char *fallback)
 {
-    return strcmp(value_get_string(value_get(machine->config, "action"), event, fallback), wanted) == 0;
+    const char *given = value_get_string(value_get(machine->config, "action"), event, fallback);
+
+    return strcmp(value_get_string(machine->actions, event, given), wanted) == 0;
+}
+
+/* The last word counts, also against -no-reboot and -no-shutdown. */
+void machine_set_action(Machine *machine, const char *event, const char *action)
+{
+    if (!machine->actions) {
+        machine->actions = value_new_object();
+    }
+    value_set(machine->actions, event, value_new_string(action));
+    machine->no_reboot &= strcmp(event, "reboot") != 0;
+    machine->no_shutdown &= strcmp(event, "shutdown") != 0;
 }
 
 typedef struct StateListener {
@@ -284,7 +297,9 @@ static bool carry_out_reset(Machine *machine, Cause cause, bool triple_fault)
     if (machine->state == RUN_SUSPENDED) {
         machine->state = RUN_PAUSED;
         machine_start(machine);
-    } else if (resumes && machine->accel) {
+    } else if (!resumes) {
+        machine->state = RUN_PRELAUNCH;    /* as before its first start, whatever had stopped it */
+    } else if (machine->accel) {
         accel_resume(machine->accel);
     }
     return true;

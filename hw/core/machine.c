@@ -184,6 +184,7 @@ void machine_free(Machine *machine)
     g_ptr_array_free(machine->buses, TRUE);
     g_ptr_array_free(machine->cpus, TRUE);
     g_array_free(machine->state_listeners, TRUE);
+    value_unref(machine->actions);
     object_unparent(&machine->object);
     object_unref(&machine->object);
     g_free(machine);

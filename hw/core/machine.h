@@ -53,6 +53,7 @@ struct Machine {
     RunState state;
     bool built;                            /* by machine_build(): a device that comes now is hot-plugged */
     bool no_reboot, no_shutdown;
+    Value *actions;                        /* set while it runs, over the configuration's; NULL: none was */
     int exit_status;                       /* of the process: exit-status.h */
     bool (*complete_board)(Machine *machine, GError **err);   /* after the user's devices: tables that tell of them; may be NULL */
     void (*after_reset)(Machine *machine); /* the board's last word: boot loaders place kernels again */
@@ -83,6 +84,7 @@ void machine_request_shutdown(Machine *machine, Cause cause);
 void machine_request_powerdown(Machine *machine);         /* the ACPI button; POWERDOWN */
 void machine_request_suspend(Machine *machine);           /* S3 */
 void machine_request_wakeup(Machine *machine);
+void machine_set_action(Machine *machine, const char *event, const char *action);    /* as -action says them, checked by the caller */
 void machine_guest_panicked(Machine *machine, bool crash_loaded);
 void machine_request_exit(Machine *machine, int status);  /* isa-debug-exit: end the process with this status, at once */
 void machine_request_stop(Machine *machine, RunState state);

@@ -131,6 +131,7 @@ static bool make_cpus(PcBoard *pc, GError **err)
         }
         if (cpu) {
             g_ptr_array_add(pc->machine->cpus, cpu);
+            object_add_child(object_container("/machine/unattached"), "cpu[*]", cpu_object(cpu), NULL);
         }
         const IntcCpu chip = {
             .cpu = cpu, .apic_id = pc->apic_ids[i], .boot_processor = i == 0,

@@ -130,6 +130,24 @@ const char *iothread_id(const IoThread *thread)
     return thread->id;
 }
 
+IoThread *iothread_at(size_t i)
+{
+    return threads && i < threads->len ? threads->pdata[i] : NULL;
+}
+
+Value *iothread_describe(const IoThread *thread)
+{
+    Value *info = value_new_object();
+
+    value_set(info, "id", value_new_string(thread->id));
+    value_set(info, "thread-id", value_new_int(io_loop_thread_id(thread->loop)));
+    value_set(info, "poll-max-ns", value_new_int(thread->poll_max_ns));
+    value_set(info, "poll-grow", value_new_int(thread->poll_grow));
+    value_set(info, "poll-shrink", value_new_int(thread->poll_shrink));
+    value_set(info, "aio-max-batch", value_new_int(thread->aio_max_batch));
+    return info;
+}
+
 void iothread_use(IoThread *thread, bool use)
 {
     thread->users += use ? 1 : -1;

@@ -17,5 +17,7 @@ void iothread_remove_all(void);            /* at the end of the process, after t
 IoThread *iothread_find(const char *id);   /* NULL; lends */
 IoLoop *iothread_loop(const IoThread *thread);
 const char *iothread_id(const IoThread *thread);
+IoThread *iothread_at(size_t i);           /* all of them, in order of making; NULL beyond the last */
+Value *iothread_describe(const IoThread *thread);          /* QMP's IOThreadInfo; the caller owns it */
 void iothread_use(IoThread *thread, bool use);             /* a device came or went; counted */
 extern const Field iothread_keys[];        /* with help; the object's properties */

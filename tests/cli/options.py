@@ -49,7 +49,10 @@ WRONG = {
     "fw_cfg": ["", "foo", "name=opt/x", "name=opt/x,file=/x,string=y", "string=x", "name=,string=x", "name=" + "x" * 60 + ",string=y", "opt/x,foo=1", "name=opt/x,gen_id=a"],
     "serial": ["", "foo", "vc", "telnet:localhost:1,server", "udp:1", "unix:", "tcp:", "tcp:foo", "tcp:127.0.0.1:99999", "tcp:127.0.0.1:1", "file:", "pipe:", "chardev:",
                "chardev:nosuch", "mon:foo", "mon:", "unix:/x,foo=1", "unix:/nonexistent/x,server,nowait", "file:/nonexistent/x", "/dev/ttyS0", "COM1", "stdio,x"],
-    "parallel": ["", "stdio", "null", "foo"], "monitor": ["", "stdio", "pty", "foo"],
+    "parallel": ["", "stdio", "null", "foo"], "monitor": ["", "foo", "vc", "mon:stdio", "chardev:nosuch", "unix:"],
+    "qmp": ["", "foo", "vc", "mon:stdio", "chardev:nosuch", "unix:"], "qmp-pretty": ["", "foo"],
+    "mon": ["", "nosuch", "mode=control", "chardev=nosuch,mode=foo", "x,pretty=2", "x,pretty=on", "x,foo=1"],
+    "add-fd": ["", "fd=0,set=1", "fd=999,set=1", "fd=3", "set=1", "fd=x,set=1", "fd=3,set=-1", "fd=3,set=1,foo=1"],
     "debugcon": ["", "foo", "vc", "chardev:nosuch", "file:/nonexistent/x"], "qtest": ["", "foo", "chardev:nosuch", "unix:"],
     "qtest-log": [],
     "pidfile": ["/nonexistent/x", "/", ""],
@@ -155,7 +158,7 @@ def _():
 
 @case("what others have and this one has not yet is told apart from a typing mistake")
 def _():
-    for name in ("netdev", "mon", "qmp", "gdb", "s", "numa", "usb", "incoming", "loadvm", "pflash", "tpmdev", "virtfs", "watchdog"):
+    for name in ("netdev", "gdb", "s", "numa", "usb", "incoming", "loadvm", "pflash", "tpmdev", "virtfs", "watchdog"):
         ran = roost(f"-{name}", "x")
         one_line(ran)
         check(ran.lines[0].startswith(f"roost: -{name} is not supported yet"), ran)

@@ -74,8 +74,19 @@ def keys_have_help():
                 yield f"{name}: no help in '{line.strip()}'"
 
 
+def commands_appear():
+    lines = [line.split("\t") for line in roost("help", "qmp").stdout.splitlines()]
+    if len(lines) < 30:
+        yield f"the tables of QMP have {len(lines)} rows"
+    for name, arguments, text in lines:
+        if f"\n{name}{' ' + arguments if arguments else ''}\n" not in manual:
+            yield f"{name} is not in the manual"
+        if not re.match(r"\w", text):
+            yield f"{name} has no help"
+
+
 def sections():
-    for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "MACHINES", "DEVICE MODELS", "CHARACTER STREAMS", "KEYS OF THE TERMINAL",
+    for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "MACHINES", "DEVICE MODELS", "CHARACTER STREAMS", "KEYS OF THE TERMINAL", "QMP COMMANDS AND EVENTS",
                  "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"):
         body = re.search(rf"^\.SH {name}\n((?:(?!\.SH ).*\n)+)", source, re.M)
         if not body or len(body.group(1)) < 20:
@@ -101,6 +112,7 @@ case("every option is in the manual", options_appear())
 case("every entry of the manual says something", terms_have_help())
 case("every device model and property has help", models_appear())
 case("every key of an option has help", keys_have_help())
+case("every QMP command and event is in the manual", commands_appear())
 case("the manual has its sections", sections())
 case("man has nothing to warn of", warnings() if usable else [], "" if usable else "man-db and groff-base are not installed")
 

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* commands.h - inside monitor/: the tables that dispatch.c lists, each at the end of its file */
+#pragma once
+#include "monitor/qmp.h"
+
+extern const QmpCommand core_commands[], fd_commands[], run_commands[], machine_commands[], cpu_commands[], pci_commands[];
+extern const QmpType core_types[], fd_types[], run_types[], machine_types[], cpu_types[], pci_types[], event_types[];

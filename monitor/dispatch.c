@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * dispatch.c - the one list of QMP's commands and types, and how a command is found and called
+ *
+ * Threads  main loop, machine lock held
+ * Tests    tests/qmp
+ */
+#include "monitor/commands.h"
+#include <stdarg.h>
+#include <string.h>
+
+const QmpCommand *const qmp_command_tables[] = {
+    core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, NULL };
+const QmpType *const qmp_type_tables[] = { core_types, fd_types, run_types, machine_types, cpu_types, pci_types, event_types, NULL };
+
+static GHashTable *commands;               /* by name */
+static struct { Machine *machine; const Value *tree; } controlled;
+
+G_DEFINE_QUARK(qmp-error-quark, qmp_error)
+
+Value *qmp_fail(GError **err, QmpClass class, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        g_propagate_error(err, g_error_new_valist(QMP_ERROR, (int)class, format, args));
+        va_end(args);
+    }
+    return NULL;
+}
+
+const char *qmp_class_name(const GError *err)
+{
+    static const char *const names[] = { "GenericError", "CommandNotFound", "DeviceNotActive", "DeviceNotFound", "KVMMissingCap" };
+
+    return err && err->domain == QMP_ERROR && (unsigned)err->code < G_N_ELEMENTS(names) ? names[err->code] : names[0];
+}
+
+void qmp_control(Machine *machine, const Value *tree)
+{
+    controlled.machine = machine;
+    controlled.tree = tree;
+}
+
+Machine *qmp_machine(void)
+{
+    return controlled.machine;
+}
+
+const Value *qmp_tree(void)
+{
+    return controlled.tree;
+}
+
+Value *qmp_done(void)
+{
+    return value_new_object();
+}
+
+const QmpCommand *qmp_command_find(const char *name)
+{
+    if (!commands) {
+        commands = g_hash_table_new(g_str_hash, g_str_equal);
+        for (const QmpCommand *const *table = qmp_command_tables; *table; table++) {
+            for (const QmpCommand *command = *table; command->name; command++) {
+                g_hash_table_insert(commands, (void *)command->name, (void *)command);
+            }
+        }
+    }
+    return g_hash_table_lookup(commands, name);
+}
+
+Value *qmp_call(Session *session, const QmpCommand *command, const Value *args, GError **err)
+{
+    g_autoptr(Value) none = args ? NULL : value_new_object();
+
+    args = args ? args : none;
+    return qmp_check_args(command, args, err) ? command->run(session, args, err) : NULL;
+}
