@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * block.c - the cache of decoded blocks, and what keeps it true while guests and devices write to code
+ * block.c - a processor's cache of decoded blocks, and what keeps it true while guests and devices write to code
  *
- * Every 4 KiB page of RAM that has blocks has a CodePage, reached from RamBlock.code: its blocks, and a bitmap of the 64-byte pieces
+ * Every 4 KiB page of RAM that has blocks has a CodePage (code-page.h): its blocks, and a bitmap of the 64-byte pieces
  * that they were decoded from. A dropped block is made harmless at once (each of its instructions now leaves for the run loop), so
- * jump caches and the block itself, when it is running, need not be searched; its memory is freed later, with all jump caches emptied.
+ * jump caches and the block itself, when it is running, need not be searched; its memory is freed later, with the jump cache emptied.
  *
  * A page whose code is overwritten again and again (data beside code, generated code) turns hot: its new blocks are short, carry a copy
- * of their bytes, and compare it at each entry, and the page is written at full speed. It cools down by itself.
+ * of their bytes, and compare it at each entry, and the page is written at full speed. It cools down by itself. Blocks of a page that other
+ * processors may still write to unseen (it is not settled yet) are made the same way, until it is.
  *
- * Threads  the one that runs all CPUs; code_written() any (it only notes)
- * Tests    tests/cpu/integer.c
+ * Other processors and devices may write to the bytes while they are decoded: the decoder works on a copy, and a block that is to be
+ * compared keeps the very bytes that were decoded.
+ *
+ * Threads  the processor's own
+ * Tests    tests/cpu/integer.c, tests/cpu/threads.c
  */
 #include "accel/soft/block.h"
+#include "accel/soft/code-page.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "accel/soft/walk.h"
@@ -20,135 +25,73 @@
 #include "base/log.h"
 #include <glib.h>
 #include <stdlib.h>
+#include <x86intrin.h>
 
 enum {
     HASH_BITS = 15, PAGE_BYTES = 4096, PAGE_MASK = PAGE_BYTES - 1, LONGEST = 15,
-    INSN_LIMIT = 768 * 1024,               /* of all blocks: 48 MiB; then everything is forgotten */
+    INSN_LIMIT = 768 * 1024,               /* of all processors' blocks: 48 MiB; then one that has more than its share forgets everything */
+    INSN_LEAST = 128 * 1024,               /* but each may have 8 MiB */
     GARBAGE_LIMIT = 16 * 1024,             /* instructions in dropped blocks before they are freed */
     HOT_HITS = 48, COPY_LIMIT = 12,
-    WINDOW_SHIFT = 24,                     /* hits are counted per 16 million instructions */
+    WINDOW_SHIFT = 26,                     /* hits are counted per 2^26 ticks of the host's counter: some 25 ms */
+    WINDOW_LOOKS = 64,                     /* a look at the counter serves so many questions */
 };
 
-typedef struct CodePage CodePage;
-struct CodePage {
-    RamBlock *ram;
-    uint8_t *host;
-    uint64_t bitmap;                       /* 64-byte pieces with code; read by other threads */
-    Block *blocks;
-    uint32_t hits;
-    uint64_t window;
-};
+typedef struct Build {
+    SoftCpu *cpu;
+    uint64_t linear;                       /* of the first byte */
+    const uint8_t *host;                   /* page, or NULL outside RAM */
+    unsigned offset;                       /* in the page */
+    CodePage *page, *second;
+    const uint8_t *second_host;
+    unsigned limit;                        /* instructions */
+    bool copies;                           /* compare instead of watch */
+    unsigned count, length;
+    bool closed;                           /* ends by itself */
+    uint8_t bytes[BLOCK_LIMIT * LONGEST + LONGEST];          /* as they were decoded */
+    Insn insns[BLOCK_LIMIT];
+} Build;
 
-typedef struct Written { RamBlock *ram; uint64_t offset, length; } Written;
-
-static struct {
+typedef struct BlockCache {
     Block *hash[1 << HASH_BITS];
-    SoftCpu *cpus;
     Block *garbage;
     size_t insns, garbage_insns;
-    GPtrArray *rams;                       /* RamBlocks with .code; a reference each */
-    RamBlock *last_ram;
-    GMutex lock;                           /* of written, and of the list of CPUs towards other threads */
-    GArray *written;                       /* by DMA, not yet looked at */
-} cache;
+    uint64_t window;                       /* of the host's counter */
+    unsigned looks;
+    Build build;
+    _Alignas(64) uint8_t temporary[sizeof(Block) + 2 * sizeof(Insn)];
+} BlockCache;
 
-/* ---- pages -------------------------------------------------------------------------------------------------------------- */
+/* ---- hot pages ----------------------------------------------------------------------------------------------------------- */
 
-static CodePage **page_slot(const RamBlock *ram, uint64_t offset)
+static uint64_t look_at_window(BlockCache *cache)
 {
-    CodePage **pages = __atomic_load_n((void *const *)&ram->code, __ATOMIC_ACQUIRE);
-
-    return pages && offset < ram->size ? &pages[offset / PAGE_BYTES] : NULL;
+    cache->looks = 0;
+    return cache->window = __rdtsc() >> WINDOW_SHIFT;
 }
 
-typedef struct HostSearch { const uint8_t *host; RamBlock *found; } HostSearch;
-
-static void match_ram(void *opaque, RamBlock *ram)
+static bool page_is_hot(const SoftCpu *cpu, CodePage *page)
 {
-    HostSearch *search = opaque;
+    BlockCache *cache = cpu->blocks;
 
-    if (search->host >= ram->host && search->host < ram->host + ram->size) {
-        search->found = ram;
-    }
-}
-
-static RamBlock *ram_of(const uint8_t *host)
-{
-    RamBlock *last = cache.last_ram;
-
-    if (last && host >= last->host && host < last->host + last->size) {
-        return last;
-    }
-    HostSearch search = { .host = host };
-    ram_for_each(match_ram, &search);
-    return search.found;
-}
-
-/* NULL: no memory for it; the caller's block compares its bytes instead. */
-static CodePage *page_get(const uint8_t *host)
-{
-    RamBlock *ram = ram_of(host);
-
-    if (!ram) {
-        return NULL;
-    }
-    if (!ram->code) {
-        CodePage **pages = g_try_new0(CodePage *, ram->size / PAGE_BYTES + 1);
-
-        if (!pages) {
-            return NULL;
-        }
-        g_ptr_array_add(cache.rams, ram_block_ref(ram));
-        __atomic_store_n((CodePage ***)&ram->code, pages, __ATOMIC_RELEASE);
-    }
-    cache.last_ram = ram;                  /* which we hold a reference on */
-    CodePage **slot = page_slot(ram, (uint64_t)(host - ram->host));
-    if (!*slot) {
-        CodePage *page = g_new0(CodePage, 1);
-
-        page->ram = ram;
-        page->host = ram->host + ((uint64_t)(host - ram->host) & ~(uint64_t)PAGE_MASK);
-        __atomic_store_n(slot, page, __ATOMIC_RELEASE);
-    }
-    return *slot;
-}
-
-bool block_page_has_code(const RamBlock *ram, uint64_t offset)
-{
-    CodePage **slot = page_slot(ram, offset);
-
-    return slot && *slot && (*slot)->bitmap;
-}
-
-static uint64_t pieces(unsigned offset, uint64_t length)
-{
-    unsigned first = offset / 64, last = (unsigned)((offset + length - 1) / 64);
-
-    return (last >= 63 ? UINT64_MAX : (UINT64_C(1) << (last + 1)) - 1) & ~((UINT64_C(1) << first) - 1);
-}
-
-/* Before the bytes are read, so that a device writing them meanwhile is told on. */
-static void page_watch(CodePage *page, unsigned offset, unsigned length)
-{
-    uint64_t bits = pieces(offset, MIN(length, PAGE_BYTES - offset));
-
-    if ((page->bitmap & bits) == bits) {
-        return;
-    }
-    if (!page->bitmap) {
-        for (SoftCpu *cpu = cache.cpus; cpu; cpu = cpu->next_cpu) {
-            tlb_protect_page(cpu, page->host);
-        }
-    }
-    __atomic_fetch_or(&page->bitmap, bits, __ATOMIC_SEQ_CST);
-}
-
-static bool page_is_hot(CodePage *page, const SoftCpu *cpu)
-{
-    if (page->window != cpu->instructions >> WINDOW_SHIFT) {
+    if (page->hits && page->window != (++cache->looks < WINDOW_LOOKS ? cache->window : look_at_window(cache))) {
         page->hits = 0;
     }
     return page->hits > HOT_HITS;
+}
+
+static void count_hit(const SoftCpu *cpu, CodePage *page)
+{
+    uint64_t window = look_at_window(cpu->blocks);
+
+    page->hits = page->window == window ? page->hits + 1 : 1;
+    page->window = window;
+}
+
+/* Blocks of the page should be watched, and can be, or could be before long. */
+static bool page_wants_watch(SoftCpu *cpu, CodePage *page)
+{
+    return !page_is_hot(cpu, page) && (!page->owned || code_page_settled(cpu, page));
 }
 
 /* ---- dropping ------------------------------------------------------------------------------------------------------------ */
@@ -183,9 +126,9 @@ static void unlink_from_pages(Block *block)
     }
 }
 
-static void drop(Block *block)
+static void drop(BlockCache *cache, Block *block)
 {
-    Block **at = &cache.hash[hash_slot(block->key, block->mode)];
+    Block **at = &cache->hash[hash_slot(block->key, block->mode)];
 
     while (*at && *at != block) {
         at = &(*at)->hash_next;
@@ -198,9 +141,9 @@ static void drop(Block *block)
         block->insns[i].run = leave_dropped;
     }
     block->dropped = true;
-    block->hash_next = cache.garbage;
-    cache.garbage = block;
-    cache.garbage_insns += block->count + 1u;
+    block->hash_next = cache->garbage;
+    cache->garbage = block;
+    cache->garbage_insns += block->count + 1u;
 }
 
 static unsigned bytes_in(const Block *block, const CodePage *page, unsigned *start)
@@ -215,12 +158,12 @@ static unsigned bytes_in(const Block *block, const CodePage *page, unsigned *sta
     return block->length - in_first;
 }
 
-static void page_written(CodePage *page, unsigned offset, unsigned length, const SoftCpu *cpu)
+static void page_written(SoftCpu *cpu, CodePage *page, unsigned offset, unsigned length)
 {
     uint64_t left = 0;
     bool hit = false;
 
-    if (!(page->bitmap & pieces(offset, length))) {
+    if (!(page->bitmap & code_pieces(offset, length))) {
         return;
     }
     for (Block *block = page->blocks, *next; block; block = next) {
@@ -228,55 +171,38 @@ static void page_written(CodePage *page, unsigned offset, unsigned length, const
 
         next = block->page_next[block->page[0] == page ? 0 : 1];
         if (offset < start + bytes && start < offset + length) {
-            drop(block);
+            drop(cpu->blocks, block);
             hit = true;
         } else {
-            left |= pieces(start, bytes);
+            left |= code_pieces(start, bytes);
         }
     }
-    __atomic_store_n(&page->bitmap, left, __ATOMIC_SEQ_CST);
-    if (hit && cpu) {
-        uint64_t window = cpu->instructions >> WINDOW_SHIFT;
-
-        page->hits = page->window == window ? page->hits + 1 : 1;
-        page->window = window;
+    code_page_keep(cpu, page, left);
+    if (hit) {
+        count_hit(cpu, page);
     }
 }
 
-void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
+void block_written_here(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
 {
     while (length) {
         uint64_t in_page = MIN(length, PAGE_BYTES - (offset & PAGE_MASK));
-        CodePage **slot = page_slot(ram, offset);
+        CodePage *page = code_page_find(cpu, ram, offset);
 
-        if (slot && *slot) {
-            page_written(*slot, (unsigned)(offset & PAGE_MASK), (unsigned)in_page, cpu);
+        if (page) {
+            page_written(cpu, page, (unsigned)(offset & PAGE_MASK), (unsigned)in_page);
         }
         offset += in_page;
         length -= in_page;
     }
 }
 
-/* Any thread: DMA and loaders. */
-static void code_written(RamBlock *ram, uint64_t offset, uint64_t length)
+void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
 {
-    bool hit = false;
-
-    for (uint64_t at = offset & ~(uint64_t)PAGE_MASK; !hit && at < offset + length; at += PAGE_BYTES) {
-        CodePage **slot = page_slot(ram, at), *page = slot ? __atomic_load_n(slot, __ATOMIC_ACQUIRE) : NULL;
-
-        hit = page && __atomic_load_n(&page->bitmap, __ATOMIC_SEQ_CST);
+    block_written_here(cpu, ram, offset, length);
+    if (code_cpu_count() > 1) {
+        code_tell_others(cpu, ram, offset, length);
     }
-    if (!hit) {
-        return;
-    }
-    Written written = { .ram = ram, .offset = offset, .length = length };
-    g_mutex_lock(&cache.lock);
-    g_array_append_val(cache.written, written);
-    for (SoftCpu *cpu = cache.cpus; cpu; cpu = cpu->next_cpu) {
-        __atomic_fetch_or(&cpu->request, REQUEST_CODE, __ATOMIC_SEQ_CST);
-    }
-    g_mutex_unlock(&cache.lock);
 }
 
 /* The instructions that may hold the address of another block: the last one, and the closing one behind it. */
@@ -293,64 +219,88 @@ static void forget_dropped(Block *block)
     }
 }
 
-static void free_garbage(void)
+static void free_garbage(SoftCpu *cpu)
 {
-    for (SoftCpu *cpu = cache.cpus; cpu; cpu = cpu->next_cpu) {
-        memset(cpu->jumps, 0, sizeof cpu->jumps);
-        cpu->link = NULL;
-    }
-    for (unsigned slot = 0; cache.garbage && slot < G_N_ELEMENTS(cache.hash); slot++) {
-        for (Block *block = cache.hash[slot]; block; block = block->hash_next) {
+    BlockCache *cache = cpu->blocks;
+
+    memset(cpu->jumps, 0, sizeof cpu->jumps);
+    cpu->link = NULL;
+    for (unsigned slot = 0; cache->garbage && slot < G_N_ELEMENTS(cache->hash); slot++) {
+        for (Block *block = cache->hash[slot]; block; block = block->hash_next) {
             forget_dropped(block);
         }
     }
-    while (cache.garbage) {
-        Block *block = cache.garbage;
+    while (cache->garbage) {
+        Block *block = cache->garbage;
 
-        cache.garbage = block->hash_next;
-        cache.insns -= block->count + 1u;
+        cache->garbage = block->hash_next;
+        cache->insns -= block->count + 1u;
         g_free(block->copy);
         free(block);
     }
-    cache.garbage_insns = 0;
+    cache->garbage_insns = 0;
 }
 
-static void forget_all(void)
+static void forget_all(SoftCpu *cpu)
 {
-    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache.hash); slot++) {
-        while (cache.hash[slot]) {
-            drop(cache.hash[slot]);
-        }
-    }
-    for (guint r = 0; r < cache.rams->len; r++) {
-        RamBlock *ram = g_ptr_array_index(cache.rams, r);
-        CodePage **pages = ram->code;
+    BlockCache *cache = cpu->blocks;
 
-        for (uint64_t p = 0; p < ram->size / PAGE_BYTES; p++) {
-            if (pages[p]) {
-                pages[p]->bitmap = 0;
-            }
+    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache->hash); slot++) {
+        while (cache->hash[slot]) {
+            drop(cache, cache->hash[slot]);
         }
     }
-    free_garbage();
+    for (CodePage *page = cpu->code.pages; page; page = page->next) {
+        code_page_keep(cpu, page, 0);
+    }
+    free_garbage(cpu);
 }
 
-void block_settle(void)
+static void drop_written(SoftCpu *cpu)
 {
-    g_mutex_lock(&cache.lock);
-    for (guint i = 0; i < cache.written->len; i++) {
-        Written *written = &g_array_index(cache.written, Written, i);
+    CodeWritten written[WRITTEN_LIMIT];
+    unsigned count;
 
-        block_written(NULL, written->ram, written->offset, written->length);
+    if (!code_take_written(cpu, written, &count)) {
+        forget_all(cpu);
+        return;
     }
-    g_array_set_size(cache.written, 0);
-    g_mutex_unlock(&cache.lock);
-    if (cache.garbage_insns > GARBAGE_LIMIT) {
-        free_garbage();
+    for (unsigned i = 0; i < count; i++) {
+        block_written_here(cpu, written[i].ram, written[i].offset, written[i].length);
     }
-    if (cache.insns > INSN_LIMIT) {
-        forget_all();
+}
+
+void block_settle(SoftCpu *cpu)
+{
+    BlockCache *cache = cpu->blocks;
+    uint32_t pending = __atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST);
+
+    if (pending & (REQUEST_CODE | REQUEST_PROTECT)) {
+        __atomic_fetch_and(&cpu->request, ~(uint32_t)(REQUEST_CODE | REQUEST_PROTECT), __ATOMIC_SEQ_CST);
     }
+    code_protect_take(cpu);
+    mmu_written_late(cpu);
+    if (pending & REQUEST_CODE) {
+        drop_written(cpu);
+    }
+    if (cache->garbage_insns > GARBAGE_LIMIT) {
+        free_garbage(cpu);
+    }
+    if (cache->insns > MAX(INSN_LIMIT / code_cpu_count(), INSN_LEAST)) {
+        forget_all(cpu);
+    }
+}
+
+void block_enter(SoftCpu *cpu)
+{
+    __atomic_store_n(&cpu->code.inside, true, __ATOMIC_SEQ_CST);
+    block_settle(cpu);
+}
+
+void block_leave(SoftCpu *cpu)
+{
+    mmu_written_late(cpu);
+    __atomic_store_n(&cpu->code.inside, false, __ATOMIC_RELEASE);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------------------------- */
@@ -400,39 +350,43 @@ static void log_instruction(const Insn *insn, uint64_t rip)
     log_line(LOG_IN_ASM, "0x%08" G_GINT64_MODIFIER "x:  %s", rip, text);
 }
 
-typedef struct Build {
-    SoftCpu *cpu;
-    uint64_t linear;                       /* of the first byte */
-    const uint8_t *host;                   /* page, or NULL outside RAM */
-    unsigned offset;                       /* in the page */
-    CodePage *page;
-    const uint8_t *second_host;
-    unsigned limit;                        /* instructions */
-    bool copies;                           /* compare instead of watch */
-    unsigned count, length;
-    bool closed;                           /* ends by itself */
-    Insn insns[BLOCK_LIMIT];
-} Build;
-
 static DecodeMode decode_mode(const SoftCpu *cpu)
 {
     return (DecodeMode){ .code_size = cpu->code_size, .protected_mode = cpu->cr0 & CR0_PE, .v8086 = cpu->rflags & FLAG_VM };
 }
 
+/* The second page of the only instruction, before it is read. */
+static void watch_second(Build *build)
+{
+    CodePage *second;
+
+    if (build->copies || !build->second_host) {
+        return;
+    }
+    second = code_page_get(build->cpu, build->second_host);
+    if (!second || second == build->page || page_is_hot(build->cpu, second)) {
+        build->copies = true;
+        return;
+    }
+    code_page_watch(build->cpu, second, 0, LONGEST);
+    build->second = second;
+    build->copies = !code_page_settled(build->cpu, second);
+}
+
 /* The bytes up to the end of the page are not enough: the next page's come too. Raises what fetching them raises. */
 static DecodeResult decode_across(Build *build, Insn *insn, unsigned at)
 {
-    uint8_t bytes[LONGEST] = { 0 };
     unsigned here = PAGE_BYTES - at, wanted = LONGEST - here;
     SoftCpu *cpu = build->cpu;
     uint64_t next = (build->linear & ~(uint64_t)PAGE_MASK) + PAGE_BYTES;
 
     mmu_fetch_page(cpu, cpu->code_size == 8 ? next : (uint32_t)next, &build->second_host);
-    memcpy(bytes, build->host + at, here);
+    watch_second(build);
+    memset(build->bytes + here, 0, wanted);
     if (build->second_host) {
-        memcpy(bytes + here, build->second_host, wanted);
+        memcpy(build->bytes + here, build->second_host, wanted);
     }
-    return decode(insn, bytes, LONGEST, decode_mode(cpu));
+    return decode(insn, build->bytes, LONGEST, decode_mode(cpu));
 }
 
 /* CS has a limit outside 64-bit mode: bytes beyond it are not there. */
@@ -452,10 +406,12 @@ static bool add_instruction(Build *build)
     if (at >= PAGE_BYTES) {
         return false;
     }
-    if (build->page && !build->copies) {
-        page_watch(build->page, at, LONGEST);
+    unsigned here = MIN(PAGE_BYTES - at, LONGEST);
+    if (!build->copies) {
+        code_page_watch(cpu, build->page, at, LONGEST);
     }
-    result = decode(insn, build->host + at, PAGE_BYTES - at, decode_mode(cpu));
+    memcpy(build->bytes + build->length, build->host + at, here);
+    result = decode(insn, build->bytes + build->length, here, decode_mode(cpu));
     if (result == DECODE_SHORT) {
         if (build->count) {
             return false;
@@ -511,14 +467,14 @@ static void block_init(Block *block, const Build *build, uint64_t key, uint32_t 
 }
 
 /* NULL: the host has no memory. */
-static Block *block_new(const Build *build, uint64_t key, uint32_t mode)
+static Block *block_new(BlockCache *cache, uint64_t key, uint32_t mode)
 {
-    size_t insns = build->count + 1u;
+    size_t insns = cache->build.count + 1u;
     Block *block = aligned_alloc(64, sizeof *block + insns * sizeof(Insn));
 
     if (block) {
-        block_init(block, build, key, mode);
-        cache.insns += insns;
+        block_init(block, &cache->build, key, mode);
+        cache->insns += insns;
     }
     return block;
 }
@@ -530,54 +486,54 @@ static void link_to_page(Block *block, unsigned i, CodePage *page)
     page->blocks = block;
 }
 
-static void copy_bytes(const Block *block, uint8_t *to)
+/* Where the bytes are, and how they are kept true. */
+static void build_begin(Build *build, SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t mode)
 {
-    unsigned first = MIN(block->length, PAGE_BYTES - (unsigned)(block->key & PAGE_MASK));
+    build->cpu = cpu, build->linear = linear, build->host = host, build->offset = linear & PAGE_MASK;
+    build->page = code_page_get(cpu, host);
+    build->second = NULL, build->second_host = NULL, build->count = build->length = 0, build->closed = false;
+    build->copies = !build->page || page_is_hot(cpu, build->page);
+    if (!build->copies) {
+        code_page_watch(cpu, build->page, build->offset, LONGEST);
+        build->copies = !code_page_settled(cpu, build->page);
+    }
+    build->limit = mode & KEY_SINGLE ? 1 : build->copies ? COPY_LIMIT : BLOCK_LIMIT;
+}
 
-    memcpy(to, (const uint8_t *)(uintptr_t)block->key, first);
-    if (first < block->length) {
-        memcpy(to + first, block->second_host, block->length - first);
+static void link_last(SoftCpu *cpu, Block *block, const Build *build, uint32_t mode)
+{
+    InsnRun *linked = build->copies || mode & KEY_SINGLE || log_enabled(LOG_EXEC | LOG_CPU) || !build->closed || build->second_host
+                          ? NULL : branch_bind_linked(cpu, &block->insns[block->count - 1], build->offset);
+
+    if (linked) {
+        block->insns[block->count - 1].run = linked;
+        block->linked = true;
     }
 }
 
 static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t mode)
 {
-    static Build build;                    /* one thread; too big for every stack frame that raises */
+    BlockCache *cache = cpu->blocks;
+    Build *build = &cache->build;          /* too big for every stack frame that raises */
     uint64_t key = (uint64_t)(uintptr_t)host + (linear & PAGE_MASK);
 
-    build.cpu = cpu, build.linear = linear, build.host = host, build.offset = linear & PAGE_MASK;
-    build.page = page_get(host);
-    build.second_host = NULL, build.count = build.length = 0, build.closed = false;
-    build.copies = !build.page || page_is_hot(build.page, cpu);
-    build.limit = mode & KEY_SINGLE ? 1 : build.copies ? COPY_LIMIT : BLOCK_LIMIT;
-    while (add_instruction(&build)) {
+    build_begin(build, cpu, linear, host, mode);
+    while (add_instruction(build)) {
     }
-    Block *block = block_new(&build, key, mode);
+    Block *block = block_new(cache, key, mode);
     if (!block) {
         return NULL;
     }
-    CodePage *second = build.second_host && !build.copies ? page_get(build.second_host) : NULL;
-    if (build.second_host && (!second || second == build.page)) {
-        second = NULL;
-        build.copies = true;
-    }
-    if (second) {
-        page_watch(second, 0, LONGEST);
-        link_to_page(block, 1, second);
-    }
-    if (!build.copies) {
-        link_to_page(block, 0, build.page);
+    if (build->copies) {
+        block->copy = g_memdup2(build->bytes, block->length);
     } else {
-        block->copy = g_malloc(block->length);
-        copy_bytes(block, block->copy);
+        link_to_page(block, 0, build->page);
     }
-    InsnRun *linked = build.copies || mode & KEY_SINGLE || log_enabled(LOG_EXEC | LOG_CPU) || !build.closed || build.second_host
-                          ? NULL : branch_bind_linked(cpu, &block->insns[block->count - 1], build.offset);
-    if (linked) {
-        block->insns[block->count - 1].run = linked;
-        block->linked = true;
+    if (!build->copies && build->second) {
+        link_to_page(block, 1, build->second);
     }
-    Block **slot = &cache.hash[hash_slot(key, mode)];
+    link_last(cpu, block, build, mode);
+    Block **slot = &cache->hash[hash_slot(key, mode)];
     block->hash_next = *slot;
     *slot = block;
     return block;
@@ -588,16 +544,16 @@ static Block *make(SoftCpu *cpu, uint64_t linear, const uint8_t *host, uint32_t 
 /* Fetched byte by byte through the address space, decoded anew each time. Also what is left when memory runs out. */
 static Block *make_temporary(SoftCpu *cpu, uint64_t physical)
 {
-    static struct { _Alignas(64) uint8_t bytes[sizeof(Block) + 2 * sizeof(Insn)]; } place;
     uint8_t bytes[LONGEST];
-    Build build = { .cpu = cpu };
-    Insn *insn = &build.insns[0];
+    Block *place = (Block *)cpu->blocks->temporary;
+    Build *build = &cpu->blocks->build;
+    Insn *insn = &build->insns[0];
 
     space_read(cpu->memory, physical, bytes, sizeof bytes);
     DecodeResult result = decode(insn, bytes, sizeof bytes, decode_mode(cpu));
-    build.count = 1;
     insn->length = insn->length ? insn->length : 1;
-    build.length = insn->length;
+    insn->start = 0;
+    build->count = 1, build->length = insn->length, build->second_host = NULL;
     if (result == DECODE_OK) {
         if (insn->memory) {
             refine_memory(cpu, insn);
@@ -608,8 +564,8 @@ static Block *make_temporary(SoftCpu *cpu, uint64_t physical)
     } else {
         soft_bind_too_long(insn);
     }
-    block_init((Block *)&place, &build, 0, KEY_SINGLE);
-    return (Block *)&place;
+    block_init(place, build, 0, KEY_SINGLE);
+    return place;
 }
 
 /* ---- looking up ---------------------------------------------------------------------------------------------------------- */
@@ -628,6 +584,20 @@ static uint64_t code_linear(SoftCpu *cpu)
     return (uint32_t)(cpu->segment[SEG_CS].base + cpu->rip);
 }
 
+static bool may_be_watched(SoftCpu *cpu, const Block *block)
+{
+    CodePage *page = code_page_get(cpu, (const uint8_t *)(uintptr_t)block->key), *second;
+
+    if (!page || !page_wants_watch(cpu, page)) {
+        return false;
+    }
+    if (!block->second_host) {
+        return true;
+    }
+    second = code_page_get(cpu, block->second_host);
+    return second && second != page && page_wants_watch(cpu, second);
+}
+
 /* The bytes of its second page may have moved, its own bytes may have changed, CS may have become shorter. */
 static bool still_good(SoftCpu *cpu, const Block *block, uint64_t linear)
 {
@@ -644,12 +614,11 @@ static bool still_good(SoftCpu *cpu, const Block *block, uint64_t linear)
         unsigned first = MIN(block->length, PAGE_BYTES - (unsigned)(block->key & PAGE_MASK));
 
         if (memcmp(block->copy, (const void *)(uintptr_t)block->key, first) ||
-            (first < block->length && memcmp(block->copy + first, block->second_host, block->length - first))) {
+            (first < block->length && block->second_host && memcmp(block->copy + first, block->second_host, block->length - first))) {
             return false;
         }
-        CodePage *page = page_get((const uint8_t *)(uintptr_t)block->key);
-        if (page && !page_is_hot(page, cpu)) {
-            return false;                  /* it cooled down: watch it again */
+        if (may_be_watched(cpu, block)) {
+            return false;                  /* it cooled down, or settled: make it anew, an ordinary one */
         }
     }
     return block->length <= bytes_below_limit(cpu);
@@ -678,16 +647,16 @@ Block *block_get(SoftCpu *cpu, bool single)
         return make_temporary(cpu, physical + (linear & PAGE_MASK));
     }
     uint64_t key = (uint64_t)(uintptr_t)host + (linear & PAGE_MASK);
-    Block *block = cache.hash[hash_slot(key, mode)];
+    Block *block = cpu->blocks->hash[hash_slot(key, mode)];
     while (block && (block->key != key || block->mode != mode)) {
         block = block->hash_next;
     }
     if (block && !still_good(cpu, block, linear)) {
-        drop(block);
+        drop(cpu->blocks, block);
         block = NULL;
     }
     if (!block && (block = make(cpu, linear, host, mode)) == NULL) {
-        forget_all();                      /* the host has no memory: start over with what we had */
+        forget_all(cpu);                   /* the host has no memory: start over with what we had */
         return make_temporary(cpu, physical + (linear & PAGE_MASK));
     }
     if (cpu->link) {
@@ -722,60 +691,35 @@ void block_run(SoftCpu *cpu, Block *block)
 
 /* ---- CPUs ------------------------------------------------------------------------------------------------------------------ */
 
-void block_add_cpu(SoftCpu *cpu)
+bool block_add_cpu(SoftCpu *cpu)
 {
-    g_mutex_lock(&cache.lock);
-    if (!cache.rams) {
-        cache.rams = g_ptr_array_new();
-        cache.written = g_array_new(false, false, sizeof(Written));
+    cpu->blocks = aligned_alloc(64, sizeof *cpu->blocks);
+    if (!cpu->blocks) {
+        return false;
     }
-    cpu->next_cpu = cache.cpus;
-    cache.cpus = cpu;
-    ram_code_written = code_written;
-    g_mutex_unlock(&cache.lock);
-}
-
-static void release_all(void)
-{
-    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache.hash); slot++) {
-        while (cache.hash[slot]) {         /* nobody runs any more: no need to unlink each */
-            Block *block = cache.hash[slot];
-
-            cache.hash[slot] = block->hash_next;
-            block->hash_next = cache.garbage;
-            cache.garbage = block;
-        }
+    memset(cpu->blocks, 0, sizeof *cpu->blocks);
+    if (!code_add_cpu(cpu)) {
+        free(cpu->blocks);
+        cpu->blocks = NULL;
     }
-    free_garbage();
-    for (guint r = 0; r < cache.rams->len; r++) {
-        RamBlock *ram = g_ptr_array_index(cache.rams, r);
-        CodePage **pages = ram->code;
-
-        ram->code = NULL;
-        for (uint64_t p = 0; p < ram->size / PAGE_BYTES; p++) {
-            g_free(pages[p]);
-        }
-        g_free(pages);
-        ram_block_unref(ram);
-    }
-    g_ptr_array_set_size(cache.rams, 0);
-    g_array_set_size(cache.written, 0);
-    cache.last_ram = NULL;
-    cache.insns = 0;
-    ram_code_written = NULL;
+    return cpu->blocks != NULL;
 }
 
 void block_remove_cpu(SoftCpu *cpu)
 {
-    g_mutex_lock(&cache.lock);
-    for (SoftCpu **at = &cache.cpus; *at; at = &(*at)->next_cpu) {
-        if (*at == cpu) {
-            *at = cpu->next_cpu;
-            break;
+    BlockCache *cache = cpu->blocks;
+
+    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache->hash); slot++) {
+        while (cache->hash[slot]) {        /* it does not run any more: no need to unlink each */
+            Block *block = cache->hash[slot];
+
+            cache->hash[slot] = block->hash_next;
+            block->hash_next = cache->garbage;
+            cache->garbage = block;
         }
     }
-    g_mutex_unlock(&cache.lock);
-    if (!cache.cpus) {
-        release_all();
-    }
+    free_garbage(cpu);
+    code_remove_cpu(cpu);
+    free(cache);
+    cpu->blocks = NULL;
 }

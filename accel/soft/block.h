@@ -10,7 +10,8 @@
  * stores to it take the slow path, which calls block_written(); a store that hits bytes of a block drops it. The
  * block that is running when it is dropped ends after the storing instruction.
  *
- * Threads: one thread runs all CPUs and calls everything here; only ram_code_written, which this file fills in, is called by any.
+ * Each processor has blocks of its own, so everything here is for its own thread, but for block_page_has_code(): any. What processors
+ * tell each other when they write to code is in code-page.c.
  */
 #pragma once
 #include "accel/memory/ram.h"
@@ -27,11 +28,15 @@ struct Block {
     struct CodePage *page[2];              /* the second: of an instruction that crosses */
     Block *page_next[2];
     const uint8_t *second_host;            /* page[1]'s, compared at every look-up: linear neighbours need not stay neighbours */
-    uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not watched (block.c) */
+    uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not relied on (block.c) */
     bool dropped;
     bool linked;                           /* its last instructions may hold addresses of blocks */
     _Alignas(64) Insn insns[];
 };
+
+/* An ordinary block: it is dropped when its bytes are written. Others (block->copy, and what block_get() made for this once) must
+ * come by block_get() at every entry. */
+static inline bool block_is_watched(const Block *block) { return block->page[0] != NULL; }
 
 /* The hash of the jump cache. */
 static inline unsigned jump_slot(uint64_t rip)
@@ -85,13 +90,18 @@ static inline __attribute__((always_inline)) void soft_goto(SoftCpu *cpu, uint64
 
 /* mmu.c, when it fills an entry: no write tag for such a page (the one around offset). */
 bool block_page_has_code(const RamBlock *ram, uint64_t offset);
-/* mmu.c, after (or just before) a store to such a page. */
+/* mmu.c, after a store to such a page: all processors' code there goes, this one's at once. */
 void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
+/* This one's only: before a store that others are told of when it is done. */
+void block_written_here(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 
 /* The block for cpu->rip in the current mode; decodes it when it is new. Raises what fetching raises. Valid until the next call. */
 Block *block_get(SoftCpu *cpu, bool single);
 void block_run(SoftCpu *cpu, Block *block);                /* and what follows it, until something wants the run loop */
-void block_add_cpu(SoftCpu *cpu);
-void block_remove_cpu(SoftCpu *cpu);       /* the last one forgets every block */
-/* On the CPU thread, out of blocks: drops what was written by DMA, frees what was dropped. */
-void block_settle(void);
+bool block_add_cpu(SoftCpu *cpu);          /* machine lock; false: no memory for its cache */
+void block_remove_cpu(SoftCpu *cpu);
+/* Out of blocks: drops what others wrote, hears what pages are others' code now, frees what was dropped. */
+void block_settle(SoftCpu *cpu);
+/* Around everything that may run guest code: between them, others wait for its word (code-page.c). block_enter() settles. */
+void block_enter(SoftCpu *cpu);
+void block_leave(SoftCpu *cpu);

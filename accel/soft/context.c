@@ -34,18 +34,24 @@ SoftCpu *soft_context_new(AddressSpace *memory, AddressSpace *ports)
 }
 
 /* Machine lock held: the address space calls back. */
-void soft_context_attach(SoftCpu *cpu)
+bool soft_context_attach(SoftCpu *cpu)
 {
+    if (!block_add_cpu(cpu)) {
+        return false;
+    }
     mmu_attach(cpu);
     mmu_set_a20(cpu, true);
-    block_add_cpu(cpu);
+    return true;
 }
 
+/* Others may be about to tell it that its code was written. */
 void soft_context_free(SoftCpu *cpu)
 {
-    block_remove_cpu(cpu);
-    mmu_detach(cpu);
-    free(cpu);
+    if (cpu->blocks) {
+        block_remove_cpu(cpu);
+        mmu_detach(cpu);
+    }
+    epoch_retire(free, cpu);
 }
 
 /* ---- state ----------------------------------------------------------------------------------------------------------------- */
@@ -153,7 +159,7 @@ void soft_reset(SoftCpu *cpu, bool boot_processor)
     soft_state_set(cpu, &state);
     msr_reset(cpu);
     fpu_image_reset(cpu);
-    __atomic_fetch_and(&cpu->request, REQUEST_EXIT | REQUEST_INTR | REQUEST_CODE, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&cpu->request, REQUEST_EXIT | REQUEST_INTR | REQUEST_CODE | REQUEST_PROTECT, __ATOMIC_SEQ_CST);
 }
 
 /* INIT leaves x87, vectors, MSRs, the time stamp counter and CR0's CD and NW. */
@@ -199,12 +205,16 @@ SoftCpu *soft_new(AddressSpace *memory, AddressSpace *ports, const uint32_t *fea
     if (!locked) {
         machine_lock();
     }
-    soft_context_attach(cpu);
-    soft_reset(cpu, true);
+    bool attached = soft_context_attach(cpu);
+    if (attached) {
+        soft_reset(cpu, true);
+    } else {
+        soft_context_free(cpu);
+    }
     if (!locked) {
         machine_unlock();
     }
-    return cpu;
+    return attached ? cpu : NULL;
 }
 
 void soft_free(SoftCpu *cpu)

@@ -299,6 +299,26 @@ void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
     }
 }
 
+/* The caller writes next. Our own code may go now; that of others must not be decoded anew before the bytes are there. */
+static void written_before(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
+{
+    if (mmu_ram_logged(ram)) {
+        ram_mark_dirty(ram, offset, length);
+    }
+    block_written_here(cpu, ram, offset, length);
+    mmu_written_late(cpu);
+    cpu->late = (CodeWritten){ ram, offset, length };
+    __atomic_fetch_or(&cpu->request, REQUEST_CODE, __ATOMIC_RELAXED);
+}
+
+void mmu_tell_late(SoftCpu *cpu)
+{
+    CodeWritten late = cpu->late;
+
+    cpu->late.length = 0;
+    block_written(cpu, late.ram, late.offset, late.length);
+}
+
 void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)
 {
     unsigned offset = linear & PAGE_MASK;
@@ -315,7 +335,7 @@ void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, b
         return NULL;
     }
     if (write && !page.plain_write) {
-        mmu_ram_written(cpu, page.ram, page.ram_offset + offset, size);      /* told before it happens: the caller writes next */
+        written_before(cpu, page.ram, page.ram_offset + offset, size);
     }
     return page.host + offset;
 }

@@ -19,6 +19,14 @@ void mmu_store_slow(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned si
 /* Host pointer to [linear, linear + size) for a locked or wide access that lies in one page of RAM; NULL when it does not (device,
  * crossing, watched): use the slow calls. write: checks and marks for writing. Raises #PF. */
 void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
+/* After the write that mmu_host() was asked for. Where other processors have code they are told now; who forgets tells at the end of its block. */
+void mmu_tell_late(SoftCpu *cpu);
+static inline void mmu_written_late(SoftCpu *cpu)
+{
+    if (__builtin_expect(cpu->late.length != 0, 0)) {
+        mmu_tell_late(cpu);
+    }
+}
 /* Raises now what an access would raise, without doing it. */
 void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write);
 /* Any length, either pages of RAM or device registers (vectors, fxsave, far operands). */
@@ -46,7 +54,7 @@ void mmu_set_a20(SoftCpu *cpu, bool enabled);          /* the CPU's own thread, 
 void tlb_init(SoftCpu *cpu);
 void tlb_flush_request(SoftCpu *cpu);      /* any thread: flush everything soon, and take the new view; the CPU leaves guest code for it */
 void tlb_flush_take(SoftCpu *cpu);         /* the CPU's own thread: do it now if it is wanted */
-/* A block was decoded from this page of RAM: stores to it go slow from now on. The CPU's own thread. */
+/* A block was decoded from this page of RAM (NULL: from any): stores to it go slow from now on. The CPU's own thread. */
 void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page);
 void tlb_flush_all(SoftCpu *cpu);
 void tlb_flush_page(SoftCpu *cpu, uint64_t linear);

@@ -54,7 +54,7 @@ bool soft_has_work(const SoftCpu *cpu)
 /* Which requests end a chain of blocks. */
 static uint32_t wanted(const SoftCpu *cpu)
 {
-    uint32_t mask = REQUEST_EXIT | REQUEST_YIELD | REQUEST_INIT | REQUEST_CODE | REQUEST_SIPI;
+    uint32_t mask = REQUEST_EXIT | REQUEST_YIELD | REQUEST_INIT | REQUEST_CODE | REQUEST_PROTECT | REQUEST_SIPI;
 
     mask |= cpu->rflags & FLAG_IF ? REQUEST_INTR : 0;
     return mask | (cpu->nmi_masked ? 0 : REQUEST_NMI);
@@ -98,9 +98,8 @@ static bool deliver_pending(SoftCpu *cpu, uint32_t pending)
 
 static void take_requests(SoftCpu *cpu, uint32_t pending)
 {
-    if (pending & REQUEST_CODE) {
-        clear_request(cpu, REQUEST_CODE);
-        block_settle();
+    if (pending & (REQUEST_CODE | REQUEST_PROTECT)) {
+        block_settle(cpu);
     }
     if (pending & REQUEST_EXIT) {
         clear_request(cpu, REQUEST_EXIT);
@@ -181,7 +180,7 @@ static RunStop go_on(SoftCpu *cpu)
         if (cpu->activity != CPU_RUNNABLE) {
             cpu->interrupt_shadow = false; /* HLT was the instruction after STI */
         }
-        if (pending & (REQUEST_EXIT | REQUEST_CODE | REQUEST_INIT | REQUEST_SIPI)) {
+        if (pending & (REQUEST_EXIT | REQUEST_CODE | REQUEST_PROTECT | REQUEST_INIT | REQUEST_SIPI)) {
             take_requests(cpu, pending);
             if (cpu->cpu && cpu_leave_wanted(cpu->cpu)) {
                 return RUN_AGAIN;
@@ -210,7 +209,7 @@ RunStop soft_loop(SoftCpu *cpu, int32_t turn)
     RunStop stop;
 
     cpu->budget = turn;
-    block_settle();
+    block_enter(cpu);
     switch (setjmp(cpu->unwind)) {
     case LANDED_FAULT:
         soft_fault(cpu);
@@ -221,6 +220,7 @@ RunStop soft_loop(SoftCpu *cpu, int32_t turn)
     }
     cpu->instructions += (uint64_t)(start - cpu->budget);
     fpu_park(cpu);
+    block_leave(cpu);
     return stop;
 }
 
@@ -231,7 +231,7 @@ RunStop soft_loop_bare(SoftCpu *cpu, uint64_t count, uint64_t *done)
     volatile uint64_t left = count;
     RunStop stop = RUN_AGAIN;
 
-    block_settle();
+    block_enter(cpu);
     cpu->poll_mask = 0;
     cpu->stamp = cpu->stamp_local = STAMP_NONE;
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
@@ -246,6 +246,7 @@ RunStop soft_loop_bare(SoftCpu *cpu, uint64_t count, uint64_t *done)
         stop = cpu->activity == CPU_RUNNABLE ? RUN_AGAIN : RUN_HALTED;
     }
     fpu_park(cpu);
+    block_leave(cpu);
     *done = count - left;
     return stop;
 }
@@ -254,18 +255,19 @@ RunStop soft_loop_fast(SoftCpu *cpu)
 {
     RunStop stop;
 
-    block_settle();
-    take_requests(cpu, requests(cpu) & (REQUEST_EXIT | REQUEST_CODE));
+    block_enter(cpu);
     cpu->budget = INT32_MAX;
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
         stop = RUN_RAISED;
     } else {
         while (cpu->activity == CPU_RUNNABLE && cpu->budget >= 0) {
+            take_requests(cpu, requests(cpu) & (REQUEST_EXIT | REQUEST_CODE | REQUEST_PROTECT));
             run_blocks(cpu);
         }
         stop = cpu->activity == CPU_RUNNABLE ? RUN_AGAIN : RUN_HALTED;
     }
     cpu->instructions += (uint64_t)(INT32_MAX - cpu->budget);
     fpu_park(cpu);
+    block_leave(cpu);
     return stop;
 }

@@ -22,7 +22,7 @@ RunStop soft_loop_fast(SoftCpu *cpu);
 bool soft_has_work(const SoftCpu *cpu);
 /* context.c. Attach and free: machine lock held. */
 SoftCpu *soft_context_new(AddressSpace *memory, AddressSpace *ports);      /* NULL: no memory */
-void soft_context_attach(SoftCpu *cpu);
+bool soft_context_attach(SoftCpu *cpu);    /* false: no memory for its blocks */
 void soft_context_free(SoftCpu *cpu);
 void soft_state_get(SoftCpu *cpu, CpuState *state);
 void soft_state_set(SoftCpu *cpu, const CpuState *state);

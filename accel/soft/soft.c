@@ -92,7 +92,10 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
     }
     context->cpu = cpu;
     soft_cpuid_set(context, &config);
-    soft_context_attach(context);
+    if (!soft_context_attach(context)) {
+        soft_context_free(context);
+        return fail(err, ENOMEM, "CPU %u: no memory for its decoded code", cpu->index);
+    }
     cpu->data = context;
     return true;
 }

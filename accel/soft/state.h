@@ -14,8 +14,10 @@
  */
 #pragma once
 #include "accel/accel.h"
+#include "accel/memory/ram.h"
 #include "accel/soft/system.h"
 #include "accel/x86/insn.h"
+#include <pthread.h>
 #include <setjmp.h>
 
 enum { TLB_BITS = 10, TLB_ENTRIES = 1 << TLB_BITS };
@@ -39,7 +41,8 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_INTR = 2,                      /* the interrupt source has something (level) */
     REQUEST_NMI = 4, REQUEST_INIT = 8, REQUEST_SIPI = 16,
     REQUEST_YIELD = 64,                    /* by the CPU itself: it spins, let the others have their turn */
-    REQUEST_CODE = 32,                     /* a device wrote over decoded code: block_settle() */
+    REQUEST_CODE = 32,                     /* somebody else wrote over decoded code: block_settle() */
+    REQUEST_PROTECT = 128,                 /* pages became code of another processor: block_settle() */
 };
 
 /* Bit of a block's key that soft_mode_changed() never sets (its bits: KEY_* in system.h): a block of one instruction. */
@@ -49,6 +52,21 @@ enum {                                     /* bits of SoftCpu.request, set by ot
 enum { JUMP_BITS = 12, JUMP_ENTRIES = 1 << JUMP_BITS };
 typedef struct Block Block;
 typedef struct JumpEntry { uint64_t rip, stamp; Block *block; uint64_t unused; } JumpEntry;
+
+/* What a processor and the others tell each other about decoded code: code-page.c. */
+typedef struct CodeWritten { RamBlock *ram; uint64_t offset, length; } CodeWritten;
+typedef struct CodeInbox {
+    unsigned number;                       /* of this processor among all contexts */
+    bool inside;                           /* may run guest code; atomic */
+    bool overflow;                         /* .lock */
+    unsigned written_count;                /* .lock */
+    uint64_t seen;                         /* the last request for protection that was served; atomic */
+    pthread_mutex_t lock;
+    CodeWritten written[64];               /* WRITTEN_LIMIT; .lock */
+    void (*wake)(Cpu *cpu);                /* it may sleep: let it look; NULL: nothing sleeps here */
+    struct CodePage *pages;                /* all of its own */
+    RamBlock *last_ram;                    /* where its code was found last */
+} CodeInbox;
 
 struct SoftCpu {
     union {
@@ -109,7 +127,9 @@ struct SoftCpu {
     Insn *link;                            /* a branch that asks for the address of the block at link_rip (block.h: soft_link()) */
     Block *link_block;                     /* the block it stands in */
     uint64_t link_rip;
-    SoftCpu *next_cpu;                     /* list of all contexts of the block cache */
+    struct BlockCache *blocks;             /* its own; nobody else looks in there */
+    CodeInbox code;
+    CodeWritten late;                      /* what mmu_host() gave away for writing and others are to hear of: mmu_written_late() */
 };
 
 /* Exceptions. They never return; the instruction has no effect (handlers probe before they commit). */

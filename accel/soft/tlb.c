@@ -228,6 +228,8 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
 
 void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)
 {
+    uint64_t wanted = (uint64_t)(uintptr_t)host_page;
+
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
         TlbUse *use = &cpu->sys.use[mode];
         const TlbList *lists[] = { &use->local, &use->global };
@@ -236,7 +238,7 @@ void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)
             for (unsigned i = 0; i < lists[which]->count; i++) {
                 TlbEntry *entry = &cpu->tables[mode][lists[which]->slot[i]];
 
-                if (entry->write != TLB_EMPTY && entry->write + (uint64_t)entry->delta == (uint64_t)(uintptr_t)host_page) {
+                if (entry->write != TLB_EMPTY && (!host_page || entry->write + (uint64_t)entry->delta == wanted)) {
                     entry->write = TLB_EMPTY;
                 }
             }

@@ -23,6 +23,14 @@ __attribute__((weak)) void block_written(SoftCpu *cpu, RamBlock *ram, uint64_t o
     (void)length;
 }
 
+__attribute__((weak)) void block_written_here(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
+{
+    (void)cpu;
+    (void)ram;
+    (void)offset;
+    (void)length;
+}
+
 __attribute__((weak)) uint64_t soft_address_any(SoftCpu *cpu, const Insn *insn, unsigned size, bool write)
 {
     (void)size;
