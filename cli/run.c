@@ -13,7 +13,6 @@
 #include "base/loop.h"
 #include "base/timer.h"
 #include "block/drive.h"
-#include "cli/monitor-slot.h"
 #include "cli/objects.h"
 #include "hw/core/exit-status.h"
 #include "hw/machine/firmware.h"
@@ -187,7 +186,7 @@ static bool lock_memory(Run *run, GError **err)
 
 static bool open_monitors(Run *run, GError **err)
 {
-    return monitor_slots_open(value_get(run->tree, "monitors"), err) && monitors_open(value_get(run->tree, "monitors"), err);
+    return monitors_open(value_get(run->tree, "monitors"), err);
 }
 
 /* A default for a model that is not here changes nothing: said once each, since it may be a typing mistake. */

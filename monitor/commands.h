@@ -3,5 +3,6 @@
 #pragma once
 #include "monitor/qmp.h"
 
-extern const QmpCommand core_commands[], fd_commands[], run_commands[], machine_commands[], cpu_commands[], pci_commands[];
+extern const QmpCommand core_commands[], fd_commands[], run_commands[], machine_commands[], cpu_commands[], pci_commands[], memory_commands[],
+                        hmp_qmp_commands[];
 extern const QmpType core_types[], fd_types[], run_types[], machine_types[], cpu_types[], pci_types[], event_types[];

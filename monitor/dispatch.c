@@ -5,12 +5,15 @@
  * Threads  main loop, machine lock held
  * Tests    tests/qmp
  */
+#include "base/error.h"
+#include "base/io-loop.h"
 #include "monitor/commands.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
 const QmpCommand *const qmp_command_tables[] = {
-    core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, NULL };
+    core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, memory_commands, hmp_qmp_commands, NULL };
 const QmpType *const qmp_type_tables[] = { core_types, fd_types, run_types, machine_types, cpu_types, pci_types, event_types, NULL };
 
 static GHashTable *commands;               /* by name */
@@ -76,4 +79,33 @@ Value *qmp_call(Session *session, const QmpCommand *command, const Value *args, 
 
     args = args ? args : none;
     return qmp_check_args(command, args, err) ? command->run(session, args, err) : NULL;
+}
+
+typedef struct Call {
+    Session *session;
+    const QmpCommand *command;
+    const Value *args;
+    Value *result;
+    GError **err;
+} Call;
+
+static int call_inside(void *opaque)
+{
+    Call *call = opaque;
+
+    call->result = qmp_call(call->session, call->command, call->args, call->err);
+    return 0;
+}
+
+Value *qmp_call_and_wait(Session *session, const QmpCommand *command, const Value *args, GError **err)
+{
+    Call call = { session, command, args, NULL, err };
+
+    if (!command->waits) {
+        return qmp_call(session, command, args, err);
+    }
+    if (io_loop_run(io_loop_main(), call_inside, &call) == -ENOMEM && !call.result && err && !*err) {
+        fail(err, ENOMEM, "%s: no memory for it to run in", command->name);
+    }
+    return call.result;
 }

@@ -62,6 +62,8 @@ extern const QmpType *const qmp_type_tables[];
 const QmpCommand *qmp_command_find(const char *name);
 /* Checks and runs; commands that wait only inside a coroutine. What HMP and the dispatcher of a session call. */
 Value *qmp_call(Session *session, const QmpCommand *command, const Value *args, GError **err);
+/* The same from outside of coroutines for any command; one that waits is waited for. */
+Value *qmp_call_and_wait(Session *session, const QmpCommand *command, const Value *args, GError **err);
 Value *qmp_done(void);                     /* {} */
 void qmp_control(Machine *machine, const Value *tree);     /* both lent; before the first command */
 Machine *qmp_machine(void);                /* the one that is controlled */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * session.c - one QMP client after the other on one stream: JSON in, requests in order, replies and events out
+ * session.c - one client after the other on one stream: JSON in, requests in order, replies and events out; or a person's keys
  *
  * A request runs when its predecessor's reply is out; one that waits (a coroutine) holds up its own session only. What a client does
  * not read stays here: beyond OUT_FULL its further requests are not read, beyond OUT_LOST events for it are dropped, so a client that
@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/trace.h"
-#include "monitor/qmp.h"
+#include "monitor/hmp.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +44,8 @@ struct Session {
     GString *unsent;
     bool lost;                             /* an event was dropped, and that was said */
     GHashTable *fds;                       /* name -> fd */
+    HmpLine *line;                         /* of a monitor for people; NULL: QMP */
+    bool greeted;
 };
 
 typedef struct Request {
@@ -341,6 +343,70 @@ static void forget_client(Session *session)
     session->parser = json_parser_new((JsonLimits){ 0 });
 }
 
+/* ---- people ---- */
+
+static void say(Session *session, const GString *text)
+{
+    g_string_append_len(session->unsent, text->str, (gssize)text->len);
+    flush(session);
+}
+
+/* What a terminal shows begins each line at its left edge. */
+static void obey(Session *session, const char *line)
+{
+    g_autoptr(GString) said = g_string_new(NULL);
+
+    hmp_execute(session, line, said);
+    g_string_replace(said, "\n", "\r\n", 0);
+    hmp_line_prompt(session->line, said);
+    say(session, said);
+}
+
+static void hear_people(Session *session, const uint8_t *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        g_autoptr(GString) echo = g_string_new(NULL);
+        g_autofree char *line = hmp_line_key(session->line, data[i], echo);
+        say(session, echo);
+        if (line) {
+            obey(session, line);
+        }
+    }
+}
+
+static void greet_people(Session *session)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (session->greeted) {
+        hmp_line_prompt(session->line, text);
+    } else {
+        hmp_line_greet(session->line, text);
+    }
+    session->greeted = true;
+    say(session, text);
+}
+
+/* On a shared terminal the monitor is silent until somebody asks for it. */
+static void people_event(Session *session, ChardevEvent event)
+{
+    bool shared = chardev_is_shared(session->chardev);
+
+    if (event == CHARDEV_CLOSED || event == CHARDEV_OPENED) {
+        session->greeted = false;
+        g_string_truncate(session->unsent, 0);
+    }
+    if (event == CHARDEV_OPENED ? !shared : event == CHARDEV_FOCUS_IN && chardev_focus_asked(session->chardev)) {
+        greet_people(session);
+    }
+    if (event == CHARDEV_WRITABLE) {
+        flush(session);
+        chardev_accept_input(session->chardev);
+    }
+}
+
+/* ---- the stream ---- */
+
 static size_t can_read(void *opaque)
 {
     const Session *session = opaque;
@@ -351,14 +417,22 @@ static size_t can_read(void *opaque)
 
 static void receive(void *opaque, const uint8_t *data, size_t length)
 {
-    session_feed(opaque, (const char *)data, length);
+    Session *session = opaque;
+
+    if (session->line) {
+        hear_people(session, data, length);
+    } else {
+        session_feed(session, (const char *)data, length);
+    }
 }
 
 static void stream_event(void *opaque, ChardevEvent event)
 {
     Session *session = opaque;
 
-    if (event == CHARDEV_OPENED) {
+    if (session->line) {
+        people_event(session, event);
+    } else if (event == CHARDEV_OPENED) {
         forget_client(session);
         send_greeting(session);
     } else if (event == CHARDEV_CLOSED) {
@@ -425,6 +499,7 @@ Session *session_new(bool control, bool pretty)
     Session *session = g_new0(Session, 1);
 
     session->control = control;
+    session->line = control ? NULL : hmp_line_new();
     session->pretty = pretty;
     session->unsent = g_string_new(NULL);
     session->fds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_named);
@@ -447,6 +522,9 @@ void session_free(Session *session)
     json_parser_free(session->parser);
     g_string_free(session->unsent, TRUE);
     g_hash_table_unref(session->fds);
+    if (session->line) {
+        hmp_line_free(session->line);
+    }
     g_free(session);
 }
 
@@ -483,12 +561,10 @@ bool monitors_open(const Value *monitors, GError **err)
         qmp_events_listen();
     }
     for (size_t i = 0; i < value_length(monitors); i++) {
-        const Value *config = value_at(monitors, i);
-        bool control = strcmp(value_get_string(config, "mode", "readline"), "control") == 0;
-        if (control && !session_open(config, end, err)) {
+        if (!session_open(value_at(monitors, i), end, err)) {
             return false;
         }
-        end = *end ? &(*end)->next : end;
+        end = &(*end)->next;
     }
     return true;
 }

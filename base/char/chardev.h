@@ -66,6 +66,7 @@ const char *chardev_backend_help(const char *backend);
 const char *chardev_backend_refusal(const char *backend);
 /* During CHARDEV_FOCUS_IN: Ctrl-A c brought it, and not a user's coming or going. */
 bool chardev_focus_asked(const Chardev *chardev);
+bool chardev_is_shared(const Chardev *chardev);                       /* one user's share of a mux */
 /* Ctrl-A x on a mux; called on the main loop. */
 void chardev_on_quit(void (*quit)(void *opaque), void *opaque);
 void chardev_set_escape(uint8_t key);                                 /* -echr; Ctrl-A (1) without */

@@ -83,6 +83,9 @@ static void deliver(MuxPort *port)
 static void set_focus(MuxChardev *mux, MuxPort *port)
 {
     if (mux->focus == port) {
+        if (port && mux->asked) {          /* its only user: it may have something to say all the same */
+            chardev_event(&port->chardev, CHARDEV_FOCUS_IN);
+        }
         return;
     }
     if (mux->focus) {
@@ -342,6 +345,11 @@ void mux_user_came(Chardev *chardev)
 bool chardev_focus_asked(const Chardev *chardev)
 {
     return chardev->backend == &port_backend && ((const MuxPort *)chardev)->mux->asked;
+}
+
+bool chardev_is_shared(const Chardev *chardev)
+{
+    return chardev->backend == &port_backend;
 }
 
 const Chardev *mux_base(const Chardev *chardev)

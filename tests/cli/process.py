@@ -221,10 +221,10 @@ def _():
     check(status == 1 and after == before, (status, out))
 
 
-@case("Ctrl-A h prints the keys, Ctrl-A c leads to the monitor's place")
+@case("Ctrl-A h prints the keys, Ctrl-A c leads to the monitor")
 def _():
     _, out, _, _, _ = terminal_run(*GRAPHLESS, keys=b"\x01h\x01c\x01c\x01x")
-    check("C-a x" in out, out)
+    check("C-a x" in out and "(qemu) " in out, out)
 
 
 @case("stopped, it gives the terminal back; continued, it takes it again")
