@@ -38,6 +38,7 @@ static const uint16_t native[] = {
     FEATURE_BMI1, FEATURE_BMI2, FEATURE_ERMS, FEATURE_RDSEED, FEATURE_ADX, FEATURE_CLFLUSHOPT, FEATURE_SHA, FEATURE_FSRM,
     FEATURE_XSAVEOPT, FEATURE_XSAVEC, FEATURE_XGETBV1,
     FEATURE_ABM, FEATURE_3DNOWPREFETCH, FEATURE_INVTSC,
+    FEATURE_AVX, FEATURE_F16C, FEATURE_FMA, FEATURE_AVX2, FEATURE_VAES, FEATURE_VPCLMULQDQ,        /* where the host's kernel keeps YMM */
 };
 
 static void add(uint32_t *words, unsigned feature)
@@ -124,6 +125,19 @@ uint32_t soft_host_tsc_khz(void)
     return khz;
 }
 
+/* The host's kernel keeps the upper halves of YMM registers: without that there is no AVX for anybody. */
+static bool host_keeps_ymm(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+
+    __cpuid(1, eax, ebx, ecx, edx);
+    if (!(ecx >> 27 & 1)) {                /* OSXSAVE */
+        return false;
+    }
+    __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return (eax & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX);
+}
+
 /* The configuration --------------------------------------------------------------------------------------------- */
 
 void soft_cpuid_able(CpuidConfig *able)
@@ -150,7 +164,7 @@ void soft_cpuid_able(CpuidConfig *able)
             add(able->words, native[i]);
         }
     }
-    able->xcr0 = XCR0_X87 | XCR0_SSE;
+    able->xcr0 = XCR0_X87 | XCR0_SSE | (host_keeps_ymm() ? XCR0_AVX : 0);
     cpuid_settle(able);
 }
 

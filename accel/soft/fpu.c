@@ -21,12 +21,15 @@ void fpu_image_reset(SoftCpu *cpu)
 
 void fpu_export(SoftCpu *cpu, uint8_t *image, size_t bytes)
 {
-    uint64_t states = cpu->xcr0 & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
+    uint64_t states = XCR0_X87 | XCR0_SSE | (cpu->xcr0 & XCR0_AVX);
 
     fpu_park(cpu);
     memcpy(image, cpu->xsave, bytes);
     memset(image + IMAGE_HEADER, 0, IMAGE_EXTENDED - IMAGE_HEADER);
-    states |= XCR0_X87 | XCR0_SSE;
+    for (unsigned i = 0; i < 16; i++) {                    /* they stay while XCR0 hides them */
+        static const uint8_t zeros[16];
+        states |= memcmp(image_ymm_high(cpu, i), zeros, sizeof zeros) ? XCR0_AVX : 0;
+    }
     memcpy(image + IMAGE_HEADER, &states, sizeof states);
 }
 
@@ -95,6 +98,13 @@ void fpu_refuse_sse(SoftCpu *cpu, const Insn *insn)
         soft_raise(cpu, insn, EXC_UD);
     }
     soft_raise(cpu, insn, EXC_NM);
+}
+
+void fpu_refuse_avx(SoftCpu *cpu, const Insn *insn)
+{
+    const uint64_t both = XCR0_SSE | XCR0_AVX;
+
+    soft_raise(cpu, insn, !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & both) != both ? EXC_UD : EXC_NM);
 }
 
 void fpu_report_pending(SoftCpu *cpu, const Insn *insn)

@@ -3,7 +3,7 @@
  * interp-vector.c - MMX and SSE instructions: moves in C, everything else by a stub around the host's own instruction
  *
  * Models   MMX, SSE to SSE4.2, AES, PCLMULQDQ, SHA; operand sizes, alignment and exception order as the row's word says
- * Omits    VEX forms; non-temporal stores are ordinary stores, hints do nothing
+ * Omits    non-temporal stores are ordinary stores, hints do nothing; VEX forms: interp-vex.c
  * How      the first execution of a decoded instruction picks its function and its stub (vector_first); after that
  *          a register form costs an indirect call and the stub
  * Threads  the vCPU's own
@@ -15,7 +15,7 @@
 #include "accel/soft/handlers.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/vector-memory.h"
-#include "accel/soft/vector-stub.h"
+#include "accel/soft/vector-run.h"
 #include "accel/x86/optab.h"
 
 typedef struct Wide { uint64_t low, high; } __attribute__((aligned(16))) Wide;
@@ -34,19 +34,6 @@ static inline void *slot(SoftCpu *cpu, unsigned file, unsigned number)
 /* Shifts by an immediate: ModRM.reg belongs to the opcode, the register operand is ModRM.rm. */
 static inline bool is_group(uint32_t word) { return vector_rm_file(word) == VECTOR_NONE && (word & VECTOR_IMM8); }
 
-/* Address of an operand that must be aligned: #GP(0), which comes before the segment's own #SS. */
-static inline uint64_t aligned_address(SoftCpu *cpu, const Insn *insn, bool write)
-{
-    if (insn->memory != MEMORY_FLAT64 && ((soft_offset(cpu, insn) + cpu->segment[insn->segment].base) & 15)) {
-        soft_raise_error(cpu, insn, EXC_GP, 0);
-    }
-    uint64_t linear = soft_address(cpu, insn, 16, write);
-    if (__builtin_expect((linear & 15) != 0, 0)) {
-        soft_raise_error(cpu, insn, EXC_GP, 0);
-    }
-    return linear;
-}
-
 /* A 16-byte operand that may lie anywhere for the guest (pcmpestri, sha1rnds4): hosts do not agree on the latter, so it is aligned for them. */
 static inline void *operand(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bytes)
 {
@@ -61,16 +48,17 @@ static inline void *operand(SoftCpu *cpu, const Insn *insn, uint64_t linear, uns
 /* ---- floating point ---------------------------------------------------------------------------------------- */
 
 /* The guest's MXCSR is not in the host's. With everything masked it moves there and stays; otherwise for this one instruction. */
-static uint32_t run_with_mxcsr(SoftCpu *cpu, const Insn *insn, VectorStub *stub, void *reg, void *rm)
+uint32_t vector_run_with_mxcsr(SoftCpu *cpu, const Insn *insn, const VectorOperands *to)
 {
+    VectorStub *stub = (VectorStub *)insn->stub;
     uint32_t mxcsr = image_u32(cpu, IMAGE_MXCSR) & MXCSR_WRITABLE;
 
     host_set_mxcsr(mxcsr);
     if ((mxcsr & MXCSR_MASKS) == MXCSR_MASKS) {
         cpu->mxcsr_live = true;
-        return stub(reg, rm, cpu);
+        return stub(to->reg, to->rm, cpu, to->vvvv, to->fourth);
     }
-    uint32_t result = stub(reg, rm, cpu);
+    uint32_t result = stub(to->reg, to->rm, cpu, to->vvvv, to->fourth);
     mxcsr = host_mxcsr();
     host_set_mxcsr(MXCSR_DEFAULT);
     image_set_u32(cpu, IMAGE_MXCSR, mxcsr & MXCSR_WRITABLE);
@@ -85,12 +73,7 @@ static uint32_t run_with_mxcsr(SoftCpu *cpu, const Insn *insn, VectorStub *stub,
 
 static inline uint32_t run_stub(SoftCpu *cpu, const Insn *insn, void *reg, void *rm)
 {
-    VectorStub *stub = (VectorStub *)insn->stub;
-
-    if ((insn->vector & VECTOR_FP) && !cpu->mxcsr_live) {
-        return run_with_mxcsr(cpu, insn, stub, reg, rm);
-    }
-    return stub(reg, rm, cpu);
+    return vector_run(cpu, insn, &(VectorOperands){ reg, rm, NULL, NULL });
 }
 
 /* ---- the general case -------------------------------------------------------------------------------------- */
@@ -152,7 +135,7 @@ SOFT_HANDLER(vector_general)
     } else {
         unsigned bytes = vector_memory_bytes(word, insn->prefixes & PREFIX_REX_W);
         bool write = word & VECTOR_WRITES_RM;
-        uint64_t linear = word & VECTOR_ALIGNED ? aligned_address(cpu, insn, write) : soft_address(cpu, insn, bytes, write);
+        uint64_t linear = word & VECTOR_ALIGNED ? vector_aligned_address(cpu, insn, 16, write) : soft_address(cpu, insn, bytes, write);
         if (word & VECTOR_WRITES_RM) {
             void *host = vector_destination(cpu, insn, linear, bytes);
             turn(cpu, insn);
@@ -185,7 +168,7 @@ SOFT_HANDLER(vector_xmm_memory)
     unsigned bytes = insn->vector >> 4 & 63;
 
     fpu_check_sse(cpu, insn);
-    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, false) : soft_address(cpu, insn, bytes, false);
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? vector_aligned_address(cpu, insn, 16, false) : soft_address(cpu, insn, bytes, false);
     run_stub(cpu, insn, image_xmm(cpu, insn->reg), operand(cpu, insn, linear, bytes));
 }
 
@@ -207,14 +190,14 @@ SOFT_HANDLER(move16_load)
 {
 
     fpu_check_sse(cpu, insn);
-    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, false) : soft_address(cpu, insn, 16, false);
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? vector_aligned_address(cpu, insn, 16, false) : soft_address(cpu, insn, 16, false);
     memcpy(image_xmm(cpu, insn->reg), vector_source(cpu, insn, linear, 16, cpu->bounce), 16);
 }
 
 SOFT_HANDLER(move16_store)
 {
     fpu_check_sse(cpu, insn);
-    uint64_t linear = insn->vector & VECTOR_ALIGNED ? aligned_address(cpu, insn, true) : soft_address(cpu, insn, 16, true);
+    uint64_t linear = insn->vector & VECTOR_ALIGNED ? vector_aligned_address(cpu, insn, 16, true) : soft_address(cpu, insn, 16, true);
     void *host = vector_destination(cpu, insn, linear, 16);
     if (__builtin_expect(host != NULL, 1)) {
         memcpy(host, image_xmm(cpu, insn->reg), 16);
@@ -339,13 +322,13 @@ static void vector_emms(SoftCpu *cpu, const Insn *insn)
 /* maskmovq, maskmovdqu: the bytes of reg whose byte in rm has its high bit set go to [DS:rDI]. */
 static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
 {
-    bool wide = insn->prefixes & PREFIX_66;
+    bool wide = insn->prefixes & PREFIX_66;                /* always with VEX */
     unsigned bytes = wide ? 16 : 8;
     uint8_t data[16], mask[16], memory[16];
     uint64_t offset = cpu->gpr[GPR_RDI], any = 0;
 
     if (wide) {
-        fpu_check_sse(cpu, insn);
+        vector_check(cpu, insn);
     } else {
         fpu_check_mmx(cpu, insn);
         fpu_turn_to_mmx(cpu);                              /* this one does so even when the store faults */
@@ -384,7 +367,8 @@ static void vector_clflush(SoftCpu *cpu, const Insn *insn)
 }
 
 const SoftHandler vector_handlers[] = {
-    { OP_VECTOR, .run = vector_first },
+    { OP_VECTOR, .run = vector_first }, { OP_VECTOR_VEX, .run = vex_first },
+    { OP_VZERO, .call = vex_zero }, { OP_GATHER, .call = vex_gather }, { OP_VMASKMOV, .call = vex_maskmov },
     { OP_EMMS, .call = vector_emms }, { OP_MASKMOV, .call = vector_maskmov }, { OP_PREFETCH, .call = vector_nothing },
     { OP_FENCE, .call = vector_fence }, { OP_CLFLUSH, .call = vector_clflush },
     { OP_LDMXCSR, .call = vector_ldmxcsr }, { OP_STMXCSR, .call = vector_stmxcsr },

@@ -7,9 +7,13 @@
 
 static inline const TlbEntry *vector_tlb(const SoftCpu *cpu, uint64_t linear) { return &cpu->tlb[tlb_slot(linear)]; }
 
-/* #AC of EFLAGS.AC. size is a power of two, or 10: those lie like 8. While it is armed no access finds a TLB entry. */
+/* #AC of EFLAGS.AC. size is a power of two, or 10: those lie like 8. While it is armed no access finds a TLB entry. An instruction with
+ * VEX takes operands of 16 bytes and more wherever they lie. */
 static inline void vector_check_alignment(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size)
 {
+    if (insn->vex & VEX_PRESENT && size >= 16) {
+        return;
+    }
     bool canonical = (uint64_t)((int64_t)(linear << 16) >> 16) == linear;
 
     if (mmu_alignment_checked(cpu) && canonical && linear & ((size == 10 ? 8 : size) - 1)) {
@@ -45,3 +49,5 @@ static inline void *vector_destination(SoftCpu *cpu, const Insn *insn, uint64_t 
 
 /* xsave.c: the handlers that vector_handlers[] lists. */
 InsnRun vector_ldmxcsr, vector_stmxcsr, vector_fxsave, vector_fxrstor, vector_xsave, vector_xsaveopt, vector_xsavec, vector_xrstor, vector_xgetbv;
+/* interp-vex.c */
+InsnRun vex_first, vex_zero, vex_gather, vex_maskmov;

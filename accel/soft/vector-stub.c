@@ -3,21 +3,23 @@
  * vector-stub.c - makes and keeps the host code that executes one vector or x87 instruction
  *
  * Models   nothing by itself: a stub loads the operands, runs the host's own instruction, stores what it wrote
- * Omits    VEX and EVEX forms
+ * Omits    EVEX forms
  * Code     a memfd mapped twice, writable and executable at two addresses; nothing is ever both. Stubs are never
- *          freed: their number is bounded by the instruction set (about 40,000 with every immediate), so a guest cannot
+ *          freed: their number is bounded by the instruction set (about 100,000 with every immediate), so a guest cannot
  *          make the area grow beyond its size
+ * YMM      a stub of 256 bits ends with vzeroupper, one of 128 bits does not touch the upper halves: SSE code of the host's pays nothing
  * Threads  any; a lock around look-up and making. Executors keep the address in the decoded instruction
  * Tests    tests/cpu/fuzz.c
  */
 #include "accel/soft/vector-stub.h"
+#include "accel/soft/fpu.h"
 #include <glib.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { AREA_BYTES = 8 << 20, STUB_MAX = 96 };
+enum { AREA_BYTES = 16 << 20, STUB_MAX = 128 };
 
 static struct {
     GMutex lock;
@@ -57,6 +59,8 @@ static void stub_sigfpe(int signal_number, siginfo_t *info, void *frame)
     signal(signal_number, area.previous.sa_handler == SIG_IGN ? SIG_DFL : area.previous.sa_handler);   /* happens again on return */
 }
 
+static void put_vzeroupper(Code *code) { put(code, 3, 0x77f8c5); }
+
 static void *area_add(const Code *code)
 {
     if (area.used + code->length + 16 > AREA_BYTES) {
@@ -90,6 +94,9 @@ static bool area_open(void)
 
     Code leave = { .length = 0 };
     put(&leave, 5, 0x80000000b8);                          /* mov eax, STUB_FAULTED */
+    if (__builtin_cpu_supports("avx")) {
+        put_vzeroupper(&leave);
+    }
     put(&leave, 1, 0xc3);
     area.fault_exit = area.used;
     area_add(&leave);
@@ -109,8 +116,9 @@ bool vector_stub_open(void)
 /* ---- vector ------------------------------------------------------------------------------------------------ */
 
 /* Fixed homes: reg in xmm1, mm1 or eax; rm in xmm2, mm2, ecx or [rsi]; reg's slot [rdi], rm's slot [rsi], the context in rdx,
- * moved to r8 where the instruction itself wants edx. */
-enum { HOME_REG = 1, HOME_RM = 2, HOME_GPR_REG = 0, HOME_GPR_RM = 1, AT_RSI = 6 };
+ * moved to r8 where the instruction itself wants edx. VEX: vvvv in xmm3, its slot [rcx] (until ecx is loaded; then nothing writes
+ * vvvv); the fourth register in xmm4, its slot [r8]; xmm0 is for zeros. */
+enum { HOME_REG = 1, HOME_RM = 2, HOME_VVVV = 3, HOME_FOURTH = 4, HOME_GPR_REG = 0, HOME_GPR_RM = 1, AT_RCX = 1, AT_RSI = 6, AT_RDI = 7, AT_R8 = 8 };
 
 static void put_transfer(Code *code, unsigned file, bool is_rm, bool store)
 {
@@ -207,10 +215,137 @@ static void put_results(Code *code, const StubForm *form)
     put(code, 1, 0xc3);
 }
 
+/* ---- VEX ---------------------------------------------------------------------------------------------------- */
+
+enum { MAP_1 = 1, MAP_3 = 3, PP_NONE = 0, PP_66 = 1 };
+
+/* A three-byte prefix; registers are below 8 but the base at. */
+static void put_vex(Code *code, unsigned map, unsigned pp, bool w, bool wide, unsigned vvvv, unsigned at)
+{
+    put(code, 3, 0xc4 | (map | (at & 8 ? 0xc0 : 0xe0)) << 8 | (w << 7 | (~vvvv & 15) << 3 | wide << 2 | pp) << 16);
+}
+
+/* vmovaps between number and [at + displacement], 16 bytes. */
+static void put_lower(Code *code, unsigned number, unsigned at, size_t displacement, bool store)
+{
+    put_vex(code, MAP_1, PP_NONE, false, false, 0, at);
+    put(code, 2, (store ? 0x29 : 0x28) | (number << 3 | (at & 7) | (displacement ? 0x80 : 0)) << 8);
+    if (displacement) {
+        put_disp32(code, displacement);
+    }
+}
+
+static void put_load(Code *code, unsigned number, unsigned at, bool wide)
+{
+    put_lower(code, number, at, 0, false);
+    if (wide) {                                            /* vinsertf128 ymm, ymm, [at + YMM_HIGH], 1 */
+        put_vex(code, MAP_3, PP_66, false, true, number, at);
+        put(code, 2, 0x18 | (0x80 | number << 3 | (at & 7)) << 8);
+        put_disp32(code, YMM_HIGH);
+        put(code, 1, 1);
+    }
+}
+
+/* The whole register: what is not wide has zeros above, and so has the slot. */
+static void put_store(Code *code, unsigned number, unsigned at, size_t displacement, bool wide)
+{
+    put_lower(code, number, at, displacement, true);
+    if (wide) {                                            /* vextractf128 [at + YMM_HIGH], ymm, 1 */
+        put_vex(code, MAP_3, PP_66, false, true, 0, at);
+        put(code, 2, 0x19 | (0x80 | number << 3 | (at & 7)) << 8);
+        put_disp32(code, displacement + YMM_HIGH);
+        put(code, 1, 1);
+    } else {
+        put(code, 4, 0xc057f8c5);                          /* vxorps xmm0, xmm0, xmm0 */
+        put_lower(code, 0, at, displacement + YMM_HIGH, true);
+    }
+}
+
+static void put_vex_loads(Code *code, const StubForm *form)
+{
+    unsigned reg_file = vector_reg_file(form->word), rm_file = vector_rm_file(form->word), vvvv = form->vex & VVVV_RULE;
+
+    if (reg_file == VECTOR_XMM && vector_reads_reg(form->word, form->vex)) {
+        put_load(code, HOME_REG, AT_RDI, form->wide && !(form->vex & VEX_REG_128));
+    }
+    if (vvvv == VVVV_READ) {
+        put_load(code, HOME_VVVV, AT_RCX, form->wide);
+    }
+    if (form->vex & VEX_IS4) {
+        put_load(code, HOME_FOURTH, AT_R8, form->wide);
+    }
+    if (!form->memory && rm_file == VECTOR_XMM) {          /* written: never read */
+        if (!(form->word & VECTOR_WRITES_RM)) {
+            put_load(code, HOME_RM, AT_RSI, form->wide && !(form->vex & VEX_RM_128));
+        }
+    } else if (!form->memory) {
+        put_transfer(code, rm_file, true, false);
+    }
+}
+
+/* .prefix is what VEX.pp wants: STUB_66, STUB_F3, STUB_F2. */
+static void put_vex_instruction(Code *code, const StubForm *form)
+{
+    unsigned reg = form->extension >= 0 ? (unsigned)form->extension : vector_reg_file(form->word) == VECTOR_GPR ? HOME_GPR_REG : HOME_REG;
+    unsigned rm = vector_rm_file(form->word) == VECTOR_GPR ? HOME_GPR_RM : HOME_RM;
+
+    put_vex(code, form->map, form->prefix, form->w, form->wide, form->vex & VVVV_RULE ? HOME_VVVV : 0, 0);
+    put(code, 2, form->opcode | ((form->memory ? AT_RSI : 0xc0 | rm) | reg << 3) << 8);
+    if (form->word & VECTOR_IMM8) {
+        put(code, 1, form->vex & VEX_IS4 ? HOME_FOURTH << 4 : form->imm);
+    }
+}
+
+static void put_vex_results(Code *code, const StubForm *form)
+{
+    unsigned reg_file = vector_reg_file(form->word), rm_file = vector_rm_file(form->word);
+
+    if (form->word & VECTOR_COMPARES) {
+        if (form->opcode & 1) {
+            put(code, 3, 0x888949);                        /* mov [r8 + disp32], rcx */
+            put_disp32(code, offsetof(SoftCpu, gpr) + 8 * GPR_RCX);
+        } else {
+            put_store(code, 0, AT_R8, XMM0_OFFSET, false);
+        }
+    }
+    if (form->word & VECTOR_WRITES_REG) {
+        reg_file == VECTOR_XMM ? put_store(code, HOME_REG, AT_RDI, 0, form->wide && !(form->vex & VEX_REG_128)) : put_transfer(code, reg_file, false, true);
+    }
+    if ((form->word & VECTOR_WRITES_RM) && !form->memory) {
+        rm_file == VECTOR_XMM ? put_store(code, HOME_RM, AT_RSI, 0, form->wide && !(form->vex & VEX_RM_128)) : put_transfer(code, rm_file, true, true);
+    }
+    if ((form->vex & VVVV_RULE) == VVVV_WRITTEN) {
+        put_store(code, HOME_VVVV, AT_RCX, 0, form->wide);
+    }
+    if (form->wide) {
+        put_vzeroupper(code);
+    }
+    if (form->word & VECTOR_FLAGS) {
+        put(code, 2, 0x589c);                              /* pushfq; pop rax */
+    } else if (form->word & VECTOR_FP) {
+        put(code, 2, 0xc031);                              /* xor eax, eax: not STUB_FAULTED */
+    }
+    put(code, 1, 0xc3);
+}
+
+static VectorStub *make_vex(const StubForm *form)
+{
+    Code code = { .length = 0 };
+
+    put_vex_loads(&code, form);
+    put_implicit_loads(&code, form);
+    put_vex_instruction(&code, form);
+    put_vex_results(&code, form);
+    return (VectorStub *)area_add(&code);
+}
+
 static VectorStub *make_vector(const StubForm *form)
 {
     Code code = { .length = 0 };
 
+    if (form->has_vex) {
+        return make_vex(form);
+    }
     put_implicit_loads(&code, form);
     put_transfer(&code, vector_reg_file(form->word), false, false);
     if (!form->memory) {
@@ -224,7 +359,7 @@ static VectorStub *make_vector(const StubForm *form)
 static int64_t form_key(const StubForm *form)
 {
     return form->opcode | form->map << 8 | form->prefix << 10 | form->w << 12 | form->memory << 13 | (form->extension & 15) << 14 |
-           (form->word & VECTOR_IMM8 ? form->imm : 0) << 20;
+           (int64_t)(form->word & VECTOR_IMM8 && !(form->vex & VEX_IS4) ? form->imm : 0) << 20 | (int64_t)form->has_vex << 28 | (int64_t)form->wide << 29;
 }
 
 VectorStub *vector_stub(const StubForm *form)

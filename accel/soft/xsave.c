@@ -14,6 +14,7 @@
 #include "accel/soft/handlers.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/vector-memory.h"
+#include "accel/soft/vector-run.h"
 
 enum { AVX_OFFSET = 576, AVX_BYTES = 256, AREA_BYTES = AVX_OFFSET + AVX_BYTES };
 #define COMPACTED (UINT64_C(1) << 63)
@@ -99,7 +100,7 @@ static uint64_t in_use(const SoftCpu *cpu)
 
 void vector_ldmxcsr(SoftCpu *cpu, const Insn *insn)
 {
-    fpu_check_sse(cpu, insn);
+    vector_check(cpu, insn);
     uint32_t value = mmu_load32(cpu, insn, soft_address(cpu, insn, 4, false));
     if (value & ~(uint32_t)MXCSR_WRITABLE) {
         refuse_gp(cpu, insn);
@@ -110,7 +111,7 @@ void vector_ldmxcsr(SoftCpu *cpu, const Insn *insn)
 
 void vector_stmxcsr(SoftCpu *cpu, const Insn *insn)
 {
-    fpu_check_sse(cpu, insn);
+    vector_check(cpu, insn);
     if (cpu->mxcsr_live) {
         image_set_u32(cpu, IMAGE_MXCSR, host_mxcsr() & MXCSR_WRITABLE);
     }

@@ -196,6 +196,17 @@ static bool form_has_modrm(const OptabRow *row)
     }
 }
 
+static bool vex_matches(const Insn *insn, const OptabRow *row)
+{
+    unsigned length = row->vex & VEX_L_RULE, w = row->vex & VEX_W_RULE;
+
+    if ((length != VEX_L_ANY && length != (insn->vex & VEX_L ? VEX_L_1 : VEX_L_0)) ||
+        (w != VEX_W_ANY && w != (insn->vex & VEX_W ? VEX_W_1 : VEX_W_0))) {
+        return false;
+    }
+    return !(row->flags & ROW_NO_VVVV) || insn->vvvv == 0;
+}
+
 static bool prefix_matches(const Decoder *d, const OptabRow *row)
 {
     bool has_66 = d->insn->prefixes & PREFIX_66;
@@ -203,7 +214,7 @@ static bool prefix_matches(const Decoder *d, const OptabRow *row)
     if (row->flags & ROW_NO_REX_B && d->rex & 1) {
         return false;
     }
-    if (d->insn->vex & VEX_L || (row->flags & ROW_NO_VVVV && d->insn->vvvv)) {
+    if (d->map >= MAP_VEX_0F && !vex_matches(d->insn, row)) {
         return false;
     }
     switch (row->prefix) {
@@ -233,6 +244,9 @@ static bool modrm_matches(uint8_t modrm, const OptabRow *row)
         return false;
     }
     if (row->extension && (modrm >> 3 & 7) != (row->extension & 7)) {
+        return false;
+    }
+    if (row->vex & VEX_VSIB && (modrm & 7) != 4) {
         return false;
     }
     return !row->rm_extension || (modrm & 7) == (row->rm_extension & 7);
@@ -337,6 +351,18 @@ static void take_address_32(Decoder *d)
     }
 }
 
+/* The index is a vector register, and 4 is one as any other. */
+static void take_address_vsib(Decoder *d)
+{
+    Insn *insn = d->insn;
+    uint8_t sib = peek(d, 0);
+
+    take_address_32(d);
+    insn->imm2 = (uint16_t)((sib >> 3 & 7) | (d->rex & 2) << 2);
+    insn->index = INSN_NO_REG;
+    insn->scale = sib >> 6;
+}
+
 static void take_modrm_operands(Decoder *d, const OptabRow *row)
 {
     Insn *insn = d->insn;
@@ -348,6 +374,8 @@ static void take_modrm_operands(Decoder *d, const OptabRow *row)
         insn->memory = MEMORY_ANY;
         if (insn->address_size == 2) {
             take_address_16(d);
+        } else if (row->vex & VEX_VSIB) {
+            take_address_vsib(d);
         } else {
             take_address_32(d);
         }
@@ -440,6 +468,12 @@ static bool lock_is_valid(const Insn *insn, const OptabRow *row)
     return !(insn->prefixes & PREFIX_LOCK) || (row->flags & ROW_LOCK && insn->memory);
 }
 
+/* Gathers: no 16-bit addresses; destination, mask and index are three registers. */
+static bool vsib_is_valid(const Insn *insn, const OptabRow *row)
+{
+    return !(row->vex & VEX_VSIB) || (insn->address_size != 2 && insn->reg != insn->vvvv && insn->reg != insn->imm2 && insn->vvvv != insn->imm2);
+}
+
 DecodeResult decode(Insn *insn, const uint8_t *bytes, size_t available, DecodeMode mode)
 {
     Decoder d = { .insn = insn, .bytes = bytes, .available = available > LENGTH_LIMIT ? LENGTH_LIMIT : available, .mode = mode,
@@ -459,7 +493,7 @@ DecodeResult decode(Insn *insn, const uint8_t *bytes, size_t available, DecodeMo
         if (row != OPTAB_END) {
             insn->row = (uint16_t)row;
             take_operands(&d, optab_row(row));
-            valid = lock_is_valid(insn, optab_row(row)) && insn->op != OP_INVALID;
+            valid = lock_is_valid(insn, optab_row(row)) && insn->op != OP_INVALID && vsib_is_valid(insn, optab_row(row));
         } else {
             valid = false;
         }

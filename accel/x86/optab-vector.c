@@ -3,7 +3,7 @@
  * optab-vector.c - the rows of x87, MMX and SSE to SSE4.2, AES, PCLMULQDQ, SHA, and of the state instructions beside them
  *
  * Models   AMD64 APM volumes 4 and 5 (26568, 26569), Intel SDM volume 2; the x87 aliases are those that processors run
- * Omits    VEX forms, 3DNow!, SSE4A
+ * Omits    3DNow!, SSE4A; VEX forms: optab-vex.c
  * Tests    tests/cpu/fuzz.c walks every row against the host
  */
 #include "accel/x86/cpu-state.h"

@@ -4,7 +4,7 @@
  *
  * Models   AMD64 APM volume 3, Intel SDM volume 2 (opcode maps of appendix A)
  * Omits    VMX and SVM but VMCALL and VMMCALL, XOP, 3DNow!, MPX, CET: undefined opcodes
- * Vectors  and x87: optab-vector.c
+ * Vectors  and x87: optab-vector.c, optab-vex.c
  * Tests    tests/cpu/decode.c
  */
 #include "accel/x86/optab.h"
@@ -268,12 +268,17 @@ static uint16_t first_row[MAP_COUNT][256], next_row[ROW_LIMIT];
 
 const OptabRow *optab_row(unsigned row)
 {
-    return row < G_N_ELEMENTS(rows) ? &rows[row] : &optab_vector[row - G_N_ELEMENTS(rows)];
+    const unsigned before = G_N_ELEMENTS(rows);
+
+    if (row < before) {
+        return &rows[row];
+    }
+    return row - before < optab_vector_count ? &optab_vector[row - before] : &optab_vex[row - before - optab_vector_count];
 }
 
 unsigned optab_count(void)
 {
-    return G_N_ELEMENTS(rows) + optab_vector_count;
+    return G_N_ELEMENTS(rows) + optab_vector_count + optab_vex_count;
 }
 
 /* Vector rows come first in a chain: they are the ones with a mandatory prefix where a map is shared (rdfsbase, fxsave). */

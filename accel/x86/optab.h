@@ -2,7 +2,7 @@
 /*
  * optab.h - the one instruction table: what each opcode is, how its operands stand, where it is valid
  *
- * optab.c holds the integer, system and x87 rows, optab-vector.c the MMX, SSE, AES, PCLMUL and SHA rows. A row says
+ * optab.c holds the integer and system rows, optab-vector.c the x87, MMX, SSE, AES, PCLMUL and SHA rows, optab-vex.c AVX and its kin. A row says
  * everything that decoding needs; decode.c has no opcode of its own but the prefixes. Rows are tried in the order of
  * their table for one (map, opcode); the first whose conditions hold is the instruction, so a special case stands
  * before the general one. Features are not looked at by decode(): an executor refuses (or decodes as the older
@@ -57,6 +57,8 @@ typedef enum {
     OP_X87, OP_FWAIT, OP_VECTOR, OP_EMMS, OP_LDMXCSR, OP_STMXCSR, OP_FXSAVE, OP_FXRSTOR, OP_XSAVE, OP_XSAVEOPT, OP_XSAVEC, OP_XSAVES,
     OP_XRSTOR, OP_XRSTORS, OP_FENCE, OP_CLFLUSH, OP_PREFETCH, OP_MASKMOV, OP_MOVNT_VECTOR, OP_PCMPSTR, OP_SHA,
     OP_X87_LOAD, OP_X87_STORE, OP_X87_LOAD80, OP_X87_STORE80, OP_X87_NOP, OP_FCMOV, OP_FCOMI, OP_FLDCW, OP_FNSTCW, OP_FNSTSW, OP_FNSTSW_AX,
+    OP_VECTOR_VEX,                         /* what OP_VECTOR is, with a VEX prefix */
+    OP_VZERO, OP_GATHER, OP_VMASKMOV,      /* vzeroupper and (L=1) vzeroall; .constant of vmaskmov: bytes of an element */
     OP_FNCLEX, OP_FNINIT, OP_FLDENV, OP_FNSTENV, OP_FRSTOR, OP_FNSAVE,      /* OP_X87: everything that touches x87 registers only */
     OP_COUNT,
 } Op;
@@ -122,12 +124,13 @@ typedef struct OptabRow {
     uint16_t flags_read, flags_written, flags_undefined;   /* of RFLAGS; undefined ones are written too, with anything */
     uint16_t implicit_read, implicit_write;                /* general registers by number: 1 << GPR_RAX ... */
     uint32_t vector;                       /* FORM_VEC: VECTOR_* */
+    uint32_t vex;                          /* in the VEX maps: VEX_*, VVVV_* */
 } OptabRow;
 
-extern const OptabRow optab_vector[];      /* optab-vector.c */
-extern const unsigned optab_vector_count;
+extern const OptabRow optab_vector[], optab_vex[];         /* optab-vector.c, optab-vex.c */
+extern const unsigned optab_vector_count, optab_vex_count;
 
-/* Rows are numbered: first optab.c's, then optab-vector.c's. */
+/* Rows are numbered: first optab.c's, then optab-vector.c's, then optab-vex.c's. */
 const OptabRow *optab_row(unsigned row);
 unsigned optab_count(void);
 /* The first row of a (map, opcode), and the one to try after row; OPTAB_END when there is none. */

@@ -52,6 +52,11 @@ static const Case cases[] = {
     { 8, "0f38f007", 4, OP_MOVBE, FORM_GE, 4, 0 }, { 8, "0f38f0c1", 0 }, { 8, "660f38f6c1", 5, OP_ADCX, FORM_GE, 4, 0 }, { 8, "f30f38f6c1", 5, OP_ADOX, FORM_GE, 4, 0 },
     { 8, "c4e278f2c1", 5, OP_ANDN, FORM_GE, 4, 0 }, { 8, "c4e2f8f2c1", 5, OP_ANDN, FORM_GE, 8, 0 }, { 8, "c4e27cf2c1", 0 }, { 8, "66c4e278f2c1", 0 }, { 8, "f0c4e278f2c1", 0 }, { 8, "48c4e278f2c1", 0 },
     { 8, "c4e37bf0c105", 6, OP_RORX, FORM_GEI, 4, 5 }, { 8, "c4e36bf0c105", 0 }, { 4, "c4e278f2c1", 5, OP_ANDN, FORM_GE, 4, 0 }, { 4, "c407", 2, OP_LOAD_FAR, FORM_GE, 4, 0 },
+    { 8, "c5f458c2", 4, OP_VECTOR_VEX, FORM_VEC, 0, 0 }, { 8, "f0c5f458c2", 0 }, { 8, "66c5f458c2", 0 }, { 8, "48c5f458c2", 0 },
+    { 8, "c5f877", 3, OP_VZERO, FORM_NONE, 0, 0 }, { 8, "c5fc77", 3, OP_VZERO, FORM_NONE, 0, 0 }, { 8, "c5f077", 0 }, { 8, "c5f96ec0", 4, OP_VECTOR_VEX, FORM_VEC, 0, 0 }, { 8, "c5fd6ec0", 0 },
+    { 8, "c5f06ec0", 0 }, { 8, "c5fa1000", 4, OP_VECTOR_VEX, FORM_VEC, 0, 0 }, { 8, "c5f21000", 0 }, { 8, "c5f210c0", 4, OP_VECTOR_VEX, FORM_VEC, 0, 0 },
+    { 8, "c4e36d4acb40", 6, OP_VECTOR_VEX, FORM_VEC, 0, 0x40 }, { 8, "c4e3ed4acb40", 0 }, { 8, "c4e2699804ad00000000", 10, OP_VECTOR_VEX, FORM_VEC, 0, 0 },
+    { 8, "c4e271901418", 6, OP_GATHER, FORM_VEC, 0, 0 }, { 8, "c4e271901410", 0 }, { 8, "c4e271901408", 0 }, { 8, "c4e271901018", 0 }, { 8, "c4e271900c18", 0 }, { 4, "67c4e271901418", 0 }, { 4, "c5f877", 3, OP_VZERO, FORM_NONE, 0, 0 },
     { 8, "0f0b", 2, OP_UD, FORM_NONE, 0, 0 }, { 8, "0fb9c0", 3, OP_UD, FORM_GE, 4, 0 }, { 8, "0fffc0", 3, OP_UD, FORM_GE, 4, 0 }, { 8, "d6", 0 }, { 4, "d6", 1, OP_SALC, FORM_NONE, 1, 0 },
     { 8, "f1", 1, OP_ICEBP, FORM_NONE, 4, 0 }, { 8, "27", 0 }, { 4, "27", 1, OP_DAA, FORM_NONE, 1, 0 }, { 4, "d40a", 2, OP_AAM, FORM_I, 1, 10 }, { 4, "6207", 2, OP_BOUND, FORM_GE, 4, 0 }, { 4, "62c0", 0 },
     { 8, "c8100003", 4, OP_ENTER, FORM_I, 8, 16 }, { 8, "c20800", 3, OP_RET, FORM_I, 8, 8 }, { 8, "f3c3", 2, OP_RET, FORM_NONE, 8, 0 },
@@ -123,6 +128,8 @@ static void test_operands(void)
     g_assert_cmpuint(insn.size, ==, 2);
     decode_bytes(&insn, bytes, hex("0fb4460a", bytes), mode_of(4));
     g_assert_true(insn.op == OP_LOAD_FAR && insn.imm2 == SEG_FS && insn.reg == GPR_RAX);
+    decode_bytes(&insn, bytes, hex("c4c27190542408", bytes), mode_of(8));  /* vpgatherdd with xmm4 for its index */
+    g_assert_true(insn.op == OP_GATHER && insn.imm2 == 4 && insn.index == INSN_NO_REG && insn.base == 12 && insn.vvvv == 1 && insn.reg == 2 && insn.disp == 8);
     decode_bytes(&insn, bytes, hex("c8341205", bytes), mode_of(8));
     g_assert_true(insn.imm == 0x1234 && insn.imm2 == 5);
 }
@@ -137,6 +144,10 @@ static void test_modes(void)
     g_assert_cmpint(decode_bytes(&insn, bytes, count, real), ==, DECODE_INVALID);
     g_assert_cmpint(decode_bytes(&insn, bytes, count, v8086), ==, DECODE_INVALID);
     g_assert_cmpint(decode_bytes(&insn, bytes, count, mode_of(2)), ==, DECODE_OK);
+    count = hex("c5f458c2", bytes);        /* vaddps, too */
+    g_assert_cmpint(decode_bytes(&insn, bytes, count, real), ==, DECODE_INVALID);
+    g_assert_cmpint(decode_bytes(&insn, bytes, count, v8086), ==, DECODE_INVALID);
+    g_assert_cmpint(decode_bytes(&insn, bytes, count, mode_of(4)), ==, DECODE_OK);
     count = hex("c4e278f2c1", bytes);      /* andn: VEX is for protected mode */
     g_assert_cmpint(decode_bytes(&insn, bytes, count, real), ==, DECODE_INVALID);
     g_assert_cmpint(decode_bytes(&insn, bytes, count, mode_of(2)), ==, DECODE_OK);
@@ -179,7 +190,7 @@ static void check_pieces(const uint8_t *bytes, DecodeMode mode)
 
 static void test_every_opcode(void)
 {
-    static const char *const starts[] = { "", "66", "f3", "f2", "48", "0f", "660f", "f30f", "f20f", "480f", "0f38", "660f38", "f20f38", "0f3a", "660f3a", "c4e278", "c4e2fb", "c4e37b", "f0", "67" };
+    static const char *const starts[] = { "", "66", "f3", "f2", "48", "0f", "660f", "f30f", "f20f", "480f", "0f38", "660f38", "f20f38", "0f3a", "660f3a", "c4e278", "c4e2fb", "c4e37b", "c5f9", "c5fe", "c4e26d", "c4e3f9", "f0", "67" };
     static const unsigned sizes[] = { 2, 4, 8 };
 
     for (unsigned s = 0; s < G_N_ELEMENTS(starts); s++) {

@@ -104,6 +104,9 @@ static void any_extended(uint8_t *out)
 
 /* ---- which rows -------------------------------------------------------------------------------------------- */
 
+/* Every row of optab-vex.c, not the BMI ones. */
+static bool is_avx(const OptabRow *row) { return row->map >= MAP_VEX_0F && row->size != SIZE_Y; }
+
 /* Not to be compared with a host: privileged, different by design, or calls into the host's kernel. */
 static bool excluded(const OptabRow *row)
 {
@@ -120,7 +123,16 @@ static bool excluded(const OptabRow *row)
 
 static bool exposed(const OptabRow *row)
 {
+    if (is_avx(row) && !cpuid_has(soft_features(), FEATURE_AVX)) {
+        return false;
+    }
     return !row->feature || cpuid_has(soft_features(), row->feature) || row->fallback;
+}
+
+/* "vex": all of AVX and its kin. */
+static bool selected(const OptabRow *row, const char *only)
+{
+    return strcmp(only, "vex") == 0 ? is_avx(row) : strcmp(only, row->name) == 0;
 }
 
 void make_open(FuzzMode mode, uint64_t seed, const char *only)
@@ -131,7 +143,7 @@ void make_open(FuzzMode mode, uint64_t seed, const char *only)
     for (unsigned i = 0; i < optab_count() && make.count < 4096; i++) {
         const OptabRow *row = optab_row(i);
 
-        if (excluded(row) || !exposed(row) || (only && strcmp(only, row->name) != 0)) {
+        if (excluded(row) || !exposed(row) || (only && !selected(row, only))) {
             continue;
         }
         if (row->flags & (mode == MODE_64 ? ROW_NO_64 : ROW_ONLY_64)) {
@@ -193,19 +205,34 @@ static void emit_prefixes(Bytes *bytes, const OptabRow *row)
     }
 }
 
+/* Now and then what the row forbids: #UD for both. */
+static void emit_vex(Bytes *bytes, const OptabRow *row, unsigned pp)
+{
+    unsigned rxb = make.mode == MODE_64 ? below(8) << 5 : 0xe0;
+    unsigned vvvv = row->flags & ROW_NO_VVVV && !chance(100) ? 15 : below(16);
+    unsigned length = row->vex & VEX_L_RULE, w_rule = row->vex & VEX_W_RULE;
+    bool wide = length == VEX_L_ANY ? chance(2) : (length == VEX_L_1) != chance(100);
+    bool w = w_rule == VEX_W_ANY ? chance(3) : (w_rule == VEX_W_1) != chance(100);
+
+    if (make.mode != MODE_64) {
+        vvvv |= 8;
+    }
+    if (row->map == MAP_VEX_0F && !w && chance(2)) {       /* the short form has R alone */
+        emit(bytes, 0xc5);
+        emit(bytes, (rxb & 0x80) | vvvv << 3 | wide << 2 | pp);
+        return;
+    }
+    emit(bytes, 0xc4);
+    emit(bytes, rxb | (row->map - MAP_VEX_0F + 1));
+    emit(bytes, (w ? 0x80 : 0) | vvvv << 3 | wide << 2 | pp);
+}
+
 static void emit_opcode(Bytes *bytes, const OptabRow *row)
 {
     static const uint8_t pp[] = { 0, 0, 1, 2, 3, 0 };
 
     if (row->map >= MAP_VEX_0F) {
-        unsigned rxb = make.mode == MODE_64 ? below(8) << 5 : 0xe0;
-        unsigned vvvv = row->flags & ROW_NO_VVVV ? 15 : below(16);
-        if (make.mode != MODE_64) {
-            vvvv |= 8;
-        }
-        emit(bytes, 0xc4);
-        emit(bytes, rxb | (row->map - MAP_VEX_0F + 1));
-        emit(bytes, (chance(3) ? 0x80 : 0) | vvvv << 3 | pp[row->prefix]);
+        emit_vex(bytes, row, pp[row->prefix]);
         emit(bytes, row->opcode);
         return;
     }
@@ -245,7 +272,7 @@ static void emit_modrm(Bytes *bytes, const OptabRow *row, bool address16)
     }
     unsigned mod = memory ? below(3) : 3;
     unsigned reg = row->extension ? row->extension & 7 : below(8);
-    unsigned rm = row->rm_extension ? row->rm_extension & 7 : below(8);
+    unsigned rm = row->rm_extension ? row->rm_extension & 7 : row->vex & VEX_VSIB && !chance(30) ? 4 : below(8);
 
     emit(bytes, mod << 6 | reg << 3 | rm);
     if (!memory) {
@@ -408,6 +435,10 @@ static void make_vectors(FuzzCase *fuzz)
     for (unsigned i = 0; i < 16; i++) {
         any_vector(fx + 160 + 16 * i);
     }
+    memset(fuzz->in.ymm, 0, sizeof fuzz->in.ymm);
+    for (unsigned i = 0; i < 16 && cpuid_has(soft_features(), FEATURE_AVX) && !chance(6); i++) {
+        any_vector(fuzz->in.ymm + 16 * i);
+    }
 }
 
 static uint64_t cut(uint64_t value, unsigned bytes) { return bytes == 8 ? value : bytes == 4 ? (uint32_t)value : (uint16_t)value; }
@@ -491,9 +522,33 @@ static void poke_words(FuzzCase *fuzz, uint64_t linear, unsigned size, const uin
     add_poke(fuzz, 0, linear, bytes, count * size);
 }
 
+static uint8_t *vector_byte(FuzzCase *fuzz, unsigned number, unsigned byte)
+{
+    return byte < 16 ? fuzz->in.fx + 160 + 16 * number + byte : fuzz->in.ymm + 16 * number + byte - 16;
+}
+
+/* The base is in the arena; indices that stay near it, most of the time. */
+static void bend_gather(FuzzCase *fuzz, const Insn *insn, const OptabRow *row)
+{
+    unsigned size = insn->vex & VEX_W ? 8 : 4, count = vector_memory_bytes(row->vector, false) / size, index_size = insn->opcode & 1 ? 8 : 4;
+    bool near = !chance(10);
+
+    for (unsigned i = 0; i < count; i++) {
+        int64_t index = (int64_t)below(2048) - 1024;
+
+        if (near && !chance(40)) {
+            index >>= insn->scale + below(4);
+            memcpy(vector_byte(fuzz, insn->imm2, i * index_size), &index, index_size);
+        }
+        uint8_t *mask = vector_byte(fuzz, insn->vvvv, i * size + size - 1);
+        *mask = chance(3) ? *mask & 0x7f : *mask | 0x80;
+    }
+}
+
 static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow *row, uint64_t place, uint64_t stack)
 {
     uint64_t *gpr = fuzz->in.gpr;
+    unsigned states = cpuid_has(soft_features(), FEATURE_AVX) ? 8 : 4;         /* XSAVE: 3 or 2 components */
     uint64_t target = chance(8) ? any_integer() : make.mode == MODE_64 ? ARENA + below(PAGE) : below(PAGE);
     unsigned size = insn->size == 2 ? 2 : insn->size == 8 ? 8 : 4;
 
@@ -550,6 +605,9 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
     case OP_RET_FAR: { uint64_t words[2] = { target, any_selector(fuzz) }; poke_words(fuzz, stack, size, words, 2); break; }
     case OP_IRET: {
         uint64_t words[5] = { target, any_selector(fuzz), any() & 0x1fffff, any_place(), any_selector(fuzz) };
+        if ((words[1] & ~3u) == (USER_CS64 & ~3u) && words[4] & 4) {
+            words[4] = USER_DS;            /* the kernel's espfix stack again */
+        }
         poke_words(fuzz, stack, size, words, 5);
         break;
     }
@@ -574,20 +632,21 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
         break;
     }
     case OP_XSAVE: case OP_XSAVEOPT: case OP_XSAVEC: case OP_XRSTOR: {
-        uint64_t header[8] = { below(4), 0 };
+        uint64_t header[8] = { below(states), 0 };
         uint32_t mxcsr = any_mxcsr();
         if (row->op == OP_XRSTOR && chance(3)) {
-            header[1] = UINT64_C(1) << 63 | (header[0] | below(4));
+            header[1] = UINT64_C(1) << 63 | (header[0] | below(states));
         }
         if (chance(12)) {
             header[below(8)] ^= UINT64_C(1) << (20 + below(44));       /* not a component that only the host has */
         }
         add_poke(fuzz, 0, place + 24, &mxcsr, 4);
         add_poke(fuzz, 1, place + 512, header, 64);
-        gpr[GPR_RAX] = (gpr[GPR_RAX] & ~UINT64_C(0xffffffff)) | below(4);
+        gpr[GPR_RAX] = (gpr[GPR_RAX] & ~UINT64_C(0xffffffff)) | below(states);
         gpr[GPR_RDX] &= ~UINT64_C(0xffffffff);
         break;
     }
+    case OP_GATHER: bend_gather(fuzz, insn, row); break;
     case OP_WRFSBASE: case OP_WRGSBASE: gpr[insn->rm] = chance(4) ? any_integer() : any_place(); break;
     case OP_CMPXCHG:
         if (chance(2) && !insn->memory) {
@@ -613,6 +672,11 @@ static bool try_case(FuzzCase *fuzz)
         fuzz->poke[i].offset = DATA_OFFSET;
     }
     DecodeResult result = decode(&insn, fuzz->bytes, 15, mode);
+    if (result == DECODE_INVALID && is_avx(row) && !memchr(fuzz->bytes, 0xf0, 4)) {
+        fuzz->length = insn.length;                        /* a wrong L, W, vvvv, ModRM.mod: nobody else's */
+        fuzz->repeats = false;
+        return insn.length < 15;
+    }
     if (result == DECODE_INVALID && !memchr(fuzz->bytes, 0xf0, 4)) {
         return false;                                      /* what this table does not know the host may know */
     }
@@ -640,7 +704,7 @@ static bool try_case(FuzzCase *fuzz)
     if (excluded(row) || !exposed(row) || (row->op == OP_INT && (uint8_t)insn.imm == 0x80)) {
         return false;
     }
-    fuzz->repeats = row->form == FORM_STRING && (insn.prefixes & (PREFIX_REP | PREFIX_REPNE));
+    fuzz->repeats = (row->form == FORM_STRING && (insn.prefixes & (PREFIX_REP | PREFIX_REPNE))) || row->op == OP_GATHER;
 
     uint64_t place = any_place(), stack = any_place();
     uint64_t *gpr = fuzz->in.gpr;

@@ -3,7 +3,7 @@
  * fuzz-native.c - runs one instruction after another on the host, each from a state of its own
  *
  * A child process steps through the batch inside one signal handler: sigreturn loads a case's registers, vector state,
- * code and stack segment and TF; the trap or fault after the instruction brings everything back. So a case costs
+ * code and stack segment and TF (YMM registers in the frame's XSAVE image); the trap or fault after the instruction brings everything back. So a case costs
  * one signal, and 32-bit and 16-bit code need nothing but another CS. The handler touches no thread-local storage: FS is the case's.
  */
 #include "tests/cpu/fuzz.h"
@@ -36,6 +36,7 @@ const FuzzSegment fuzz_segments[LDT_COUNT] = {
 #define BARE __attribute__((no_sanitize("address", "undefined"), optimize("no-stack-protector", "no-tree-vectorize")))
 
 static FuzzBatch *batch;
+static bool with_avx;
 static pid_t child;
 static int to_child, from_child;
 
@@ -45,6 +46,7 @@ static struct {
     uint64_t own_fs, own_gs;
     greg_t saved[NGREG];
     uint8_t saved_fx[512];
+    uint8_t no_ymm[256];                   /* zeros */
     uint8_t *code;                         /* the code page, writable here */
     uint8_t pattern[DATA_BYTES + PAGE] __attribute__((aligned(16)));    /* the batch's, a copy: a case's pokes go in and out */
 } step;
@@ -63,7 +65,8 @@ static const uint8_t greg_of[16] = {
     REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 };
 
-enum { HEADER_STATES = 512 };              /* of the XSAVE image behind the frame's legacy area */
+/* The XSAVE image in the frame: its header behind the legacy area, the upper halves behind that. */
+enum { HEADER_STATES = 512, YMM_AT = 576, YMM_BYTES = 256, STATES_AVX = 7, STATES_SSE = 3 };
 
 static BARE void load_case(ucontext_t *context, const FuzzCase *fuzz)
 {
@@ -79,7 +82,15 @@ static BARE void load_case(ucontext_t *context, const FuzzCase *fuzz)
     gregs[REG_CSGSFS] = (greg_t)(in->cs | (uint64_t)in->ss << 48);
     context->uc_flags |= 4 | 2;                            /* UC_STRICT_RESTORE_SS, UC_SIGCONTEXT_SS */
     copy(fx, in->fx, 416);
-    *(volatile uint64_t *)(fx + HEADER_STATES) |= 3;
+    uint64_t any = 0;
+    for (unsigned i = 0; with_avx && i < YMM_BYTES / 8; i++) {
+        any |= ((const uint64_t *)in->ymm)[i];
+    }
+    if (any) {
+        copy(fx + YMM_AT, in->ymm, YMM_BYTES);
+    }
+    volatile uint64_t *states = (volatile uint64_t *)(fx + HEADER_STATES);
+    *states = any ? *states | STATES_AVX : (*states & ~(uint64_t)(STATES_AVX & ~STATES_SSE)) | STATES_SSE;     /* zeros are not in use */
 
     copy(step.code + fuzz_code_offset(fuzz), fuzz->bytes, fuzz->length);
     for (unsigned i = 0; i < POKES; i++) {
@@ -144,6 +155,11 @@ static BARE void take_outcome(ucontext_t *context, FuzzCase *fuzz)
     out->state.cs = (uint16_t)gregs[REG_CSGSFS];
     out->state.ss = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48);
     copy(out->state.fx, context->uc_mcontext.fpregs, 416);
+    if (with_avx) {                                        /* a component in its initial state need not have been written */
+        const uint8_t *image = (const uint8_t *)context->uc_mcontext.fpregs;
+        bool there = *(const volatile uint64_t *)(image + HEADER_STATES) & 4;
+        copy(out->state.ymm, there ? image + YMM_AT : step.no_ymm, YMM_BYTES);
+    }
     out->vector = (int)gregs[REG_TRAPNO];
     out->error = (uint32_t)gregs[REG_ERR];
     out->cr2 = (uint64_t)gregs[REG_CR2];
@@ -274,6 +290,18 @@ static void child_main(bool with_ldt, int in, int out)
     _exit(0);
 }
 
+/* XGETBV: does the kernel keep YMM registers? */
+bool native_has_avx(void)
+{
+    uint32_t eax, edx;
+
+    if (!__builtin_cpu_supports("avx")) {
+        return false;
+    }
+    __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return (eax & STATES_AVX) == STATES_AVX;
+}
+
 const char *native_open(bool with_ldt)
 {
     int down[2], up[2];
@@ -289,6 +317,7 @@ const char *native_open(bool with_ldt)
     if (batch == MAP_FAILED || pipe(down) || pipe(up)) {
         return "no memory or pipes for the child";
     }
+    with_avx = native_has_avx();
     child = fork();
     if (child == 0) {
         close(down[1]);

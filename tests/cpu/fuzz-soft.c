@@ -89,13 +89,13 @@ static void make_tables(void)
 }
 
 /* What no case changes: paging, tables, the control registers as Linux has them. */
-static void set_system(SoftCpu *cpu)
+static void set_system(SoftCpu *cpu, bool with_avx)
 {
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr3 = TABLES;
     cpu->cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-    cpu->xcr0 = 3;
+    cpu->xcr0 = with_avx ? XCR0_X87 | XCR0_SSE | XCR0_AVX : XCR0_X87 | XCR0_SSE;
     cpu->long_mode = true;
     cpu->gdt_base = TABLES_LINEAR, cpu->gdt_limit = sizeof gdt - 1;
     cpu->idt_base = LINEAR(IDT_RAM), cpu->idt_limit = 0xfff;
@@ -105,7 +105,7 @@ static void set_system(SoftCpu *cpu)
     tlb_flush_all(cpu);
 }
 
-bool soft_open(void)
+bool soft_open(bool with_avx)
 {
     GError *err = NULL;
 
@@ -126,7 +126,7 @@ bool soft_open(void)
         return false;
     }
     make_tables();
-    set_system(soft.cpu);
+    set_system(soft.cpu, with_avx);
     CpuidConfig host;
     cpuid_of_host(&host);                  /* some instructions differ by vendor */
     soft.cpu->sys.intel = strcmp(host.vendor, "GenuineIntel") == 0;
@@ -170,6 +170,7 @@ static void load_state(SoftCpu *cpu, const FuzzState *in)
     }
     fpu_park(cpu);
     memcpy(cpu->xsave, in->fx, 416);
+    memcpy(cpu->xsave + IMAGE_EXTENDED, in->ymm, sizeof in->ymm);
     memset(cpu->xsave + IMAGE_FOP, 0, IMAGE_MXCSR - IMAGE_FOP);
     cpu->activity = CPU_RUNNABLE;
     cpu->interrupt_shadow = false;
@@ -189,6 +190,7 @@ static void take_state(SoftCpu *cpu, FuzzState *out)
     out->fs = cpu->segment[SEG_FS].selector, out->gs = cpu->segment[SEG_GS].selector;
     out->fs_base = cpu->segment[SEG_FS].base, out->gs_base = cpu->segment[SEG_GS].base;
     memcpy(out->fx, cpu->xsave, 416);
+    memcpy(out->ymm, cpu->xsave + IMAGE_EXTENDED, sizeof out->ymm);
 }
 
 /* INT3 and INTO went through the IDT: what their handler sees on its stack is the outcome. */

@@ -35,6 +35,7 @@ typedef struct FuzzState {
     uint64_t fs_base, gs_base;             /* 64-bit mode */
     uint16_t cs, ss, ds, es, fs, gs;
     uint8_t fx[512] __attribute__((aligned(16)));          /* as FXSAVE64 writes it */
+    uint8_t ymm[256] __attribute__((aligned(16)));         /* upper halves; zero where the host has no AVX */
 } FuzzState;
 
 enum { CHANGES = 136, POKES = 3, POKE_BYTES = 64 };
@@ -52,7 +53,7 @@ typedef struct FuzzPoke { uint16_t offset, length; uint8_t bytes[POKE_BYTES]; } 
 typedef struct FuzzCase {
     uint64_t number;                       /* the seed's n-th case */
     uint8_t mode, length, bytes[16];
-    bool repeats;                          /* a rep string instruction: single steps come per iteration */
+    bool repeats;                          /* a rep string instruction or a gather: single steps may come per iteration */
     FuzzState in;
     FuzzPoke poke[POKES];
     FuzzOutcome native, soft;
@@ -73,16 +74,21 @@ typedef struct FuzzBatch {
 
 /* fuzz-native.c. NULL and a reason (TAP's skip text) when the host cannot do it. */
 const char *native_open(bool with_ldt);
+bool native_has_avx(void);                 /* and lets it be seen and set in a signal's frame */
 FuzzBatch *native_batch(void);             /* shared with the child */
 void native_start(void);                   /* the child runs the batch */
 bool native_wait(void);                    /* false: the child died at .current */
 void native_close(void);
 
 /* fuzz-soft.c */
-bool soft_open(void);
+bool soft_open(bool with_avx);
 const uint32_t *soft_features(void);       /* CPUID words, for cpuid_has() */
 void soft_run_batch(FuzzBatch *batch);
 void soft_close(void);
+
+/* fuzz-vendor.c: between the outcomes of the two and their comparison. True: the vendors differ here, there is nothing to compare. */
+void vendor_open(void);
+bool vendor_differs(FuzzCase *fuzz);
 
 /* fuzz-make.c: cases from the decoder's table */
 void make_open(FuzzMode mode, uint64_t seed, const char *only);         /* only: a mnemonic, or NULL */

@@ -591,7 +591,7 @@ static void cpuid_able(void)
 
     soft_cpuid_able(&able);
     g_assert_true(cpuid_has(able.words, FEATURE_LM) && cpuid_has(able.words, FEATURE_SSE2) && cpuid_has(able.words, FEATURE_PCID));
-    g_assert_false(cpuid_has(able.words, FEATURE_VME) || cpuid_has(able.words, FEATURE_AVX) || cpuid_has(able.words, FEATURE_LA57) ||
+    g_assert_false(cpuid_has(able.words, FEATURE_VME) || cpuid_has(able.words, FEATURE_AVX512F) || cpuid_has(able.words, FEATURE_LA57) ||
                    cpuid_has(able.words, FEATURE_PKU) || cpuid_has(able.words, FEATURE_MONITOR));
     g_assert_cmpuint(able.tsc_khz, >, 100000);
     soft_cpuid_set(bare->cpu, &able);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vector.c - what a user process cannot ask the host about x87 and SSE: control register bits, CR0.NE, device operands, saved state
+ * vector.c - what a user process cannot ask the host about x87, SSE and AVX: control register bits, CR0.NE, device operands, saved state
  *
  * The instructions themselves are compared with the host by fuzz.c.
  */
@@ -71,6 +71,95 @@ static void refusals(void)
             }
         }
     }
+    harness_free(h);
+}
+
+/* NULL: the host has no AVX to run. */
+static Harness *avx_new(void)
+{
+    Harness *h = harness_new(8, 0);
+
+    if (!cpuid_has(h->cpu->features, FEATURE_AVX)) {
+        g_test_skip("no AVX on this host");
+        harness_free(h);
+        return NULL;
+    }
+    h->cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    set_control(h, CR0_NE, CR4_OSFXSR | CR4_OSXSAVE | CR4_OSXMMEXCPT);
+    return h;
+}
+
+/* CR0.EM and CR4.OSFXSR are nothing to VEX; CR4.OSXSAVE and XCR0 come before CR0.TS. */
+static void avx_refusals(void)
+{
+    static const struct { const char *name; uint64_t cr0, cr4, xcr0; int expected; } controls[] = {
+        { "all on", CR0_NE, CR4_OSFXSR | CR4_OSXSAVE, 7, NOTHING }, { "EM, no OSFXSR", CR0_NE | CR0_EM, CR4_OSXSAVE, 7, NOTHING },
+        { "no OSXSAVE", CR0_NE | CR0_TS, CR4_OSFXSR, 7, EXC_UD }, { "no AVX in XCR0", CR0_NE | CR0_TS, CR4_OSFXSR | CR4_OSXSAVE, 3, EXC_UD },
+        { "TS", CR0_NE | CR0_TS, CR4_OSFXSR | CR4_OSXSAVE, 7, EXC_NM },
+    };
+    const struct { const char *name; const uint8_t *code; size_t length; } cases[] = {
+        { "vaddps", SNIPPET(64, "vaddps %ymm1, %ymm2, %ymm3") }, { "vmovaps", SNIPPET(64, "vmovaps %xmm1, %xmm2") },
+        { "vmovups", SNIPPET(64, "vmovups %ymm1, -64(%rsp)") }, { "vzeroupper", SNIPPET(64, "vzeroupper") }, { "vzeroall", SNIPPET(64, "vzeroall") },
+        { "vldmxcsr", SNIPPET(64, "vldmxcsr (%rsp)") }, { "vstmxcsr", SNIPPET(64, "vstmxcsr (%rsp)") },
+        { "vpmaskmovd", SNIPPET(64, "vpmaskmovd (%rsp), %xmm1, %xmm2") }, { "vpgatherdd", SNIPPET(64, "vpgatherdd %xmm1, (%rsp, %xmm2), %xmm3") },
+        { "vmaskmovdqu", SNIPPET(64, "vmaskmovdqu %xmm1, %xmm2") },
+    };
+    Harness *h = avx_new();
+
+    for (unsigned i = 0; h && i < G_N_ELEMENTS(cases); i++) {
+        for (unsigned j = 0; j < G_N_ELEMENTS(controls); j++) {
+            memset(h->bytes + HARNESS_STACK - 64, 0, 1024);
+            harness_code(h, cases[i].code, cases[i].length);
+            h->cpu->xcr0 = controls[j].xcr0;
+            set_control(h, controls[j].cr0, controls[j].cr4);
+            h->cpu->gpr[GPR_RDI] = HARNESS_DATA;
+            int vector = run_one(h);
+            g_test_message("%s with %s: %d", cases[i].name, controls[j].name, vector);
+            g_assert_cmpint(vector, ==, controls[j].expected);
+        }
+    }
+    if (h) {
+        harness_free(h);
+    }
+}
+
+/* Upper halves: kept by SSE, cleared by VEX, kept while XCR0 hides them, saved and loaded. */
+static void avx_halves(void)
+{
+    static const uint8_t zeros[16];
+    uint8_t pattern[32], image[4096];
+    uint64_t states;
+    Harness *h = avx_new();
+
+    if (!h) {
+        return;
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        pattern[i] = (uint8_t)(0x40 + i);
+    }
+    memcpy(h->bytes + HARNESS_DATA + 1, pattern, 32);
+    harness_code(h, SNIPPET(64, "vmovups 0x4001, %ymm3\n vmovaps %ymm3, %ymm4\n xorps %xmm3, %xmm3\n vxorps %xmm4, %xmm4, %xmm4\n vpor %ymm4, %ymm3, %ymm9\n vmovups %ymm3, 0x4101"));
+    g_assert_cmpint(harness_run(h, 6), ==, SOFT_DONE);
+    g_assert_cmpmem(image_xmm(h->cpu, 3), 16, zeros, 16);
+    g_assert_cmpmem(image_ymm_high(h->cpu, 3), 16, pattern + 16, 16);
+    g_assert_cmpmem(image_ymm_high(h->cpu, 4), 16, zeros, 16);
+    g_assert_cmpmem(image_ymm_high(h->cpu, 9), 16, pattern + 16, 16);
+    g_assert_cmpmem(h->bytes + HARNESS_DATA + 0x111, 16, pattern + 16, 16);
+    for (unsigned hidden = 0; hidden < 2; hidden++) {
+        h->cpu->xcr0 = hidden ? XCR0_X87 | XCR0_SSE : XCR0_X87 | XCR0_SSE | XCR0_AVX;
+        fpu_export(h->cpu, image, sizeof image);
+        memcpy(&states, image + IMAGE_HEADER, sizeof states);
+        g_assert_cmphex(states, ==, 7);
+        fpu_image_reset(h->cpu);
+        fpu_import(h->cpu, image, sizeof image);
+        g_assert_cmpmem(image_ymm_high(h->cpu, 9), 16, pattern + 16, 16);
+    }
+    h->cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    set_control(h, CR0_NE, CR4_OSFXSR | CR4_OSXSAVE);
+    harness_code(h, SNIPPET(64, "movdqu 0x4001, %xmm9\n vzeroupper"));
+    g_assert_cmpint(harness_run(h, 2), ==, SOFT_DONE);
+    g_assert_cmpmem(image_ymm_high(h->cpu, 9), 16, zeros, 16);
+    g_assert_cmpmem(image_xmm(h->cpu, 9), 16, pattern, 16);
     harness_free(h);
 }
 
@@ -253,6 +342,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cpu/vector/refusals", refusals);
+    g_test_add_func("/cpu/vector/avx-refusals", avx_refusals);
+    g_test_add_func("/cpu/vector/avx-halves", avx_halves);
     g_test_add_func("/cpu/vector/x87-errors", x87_errors);
     g_test_add_func("/cpu/vector/simd-errors", simd_errors);
     g_test_add_func("/cpu/vector/device-operands", device_operands);
