@@ -25,6 +25,8 @@ typedef struct Bench {
     uint64_t length, at, begun, since_flush, running;
     CoQueue drained;
     bool draining;
+    uint8_t *buffers;                      /* one for each request under way, touched before the clock runs */
+    unsigned members;
     int result;
 } Bench;
 
@@ -103,16 +105,20 @@ static int one_request(Bench *bench, Iov iov)
     return result;
 }
 
+/* With the room that keeps the next one aligned. */
+static uint64_t buffer_bytes(const Bench *bench)
+{
+    uint64_t alignment = MAX(4096, node_limits(bench->node)->memory_alignment);
+
+    return (bench->size + alignment - 1) / alignment * alignment;
+}
+
 static int bench_member(void *opaque)
 {
     Bench *bench = opaque;
-    void *buffer = tool_buffer(bench->node, NULL, bench->size);
-    struct iovec iov = { buffer, bench->size };
-    int result = buffer ? 0 : -ENOMEM;
+    struct iovec iov = { bench->buffers + bench->members++ * buffer_bytes(bench), bench->size };
+    int result = 0;
 
-    if (buffer) {
-        memset(buffer, bench->write ? (int)bench->pattern : 0, bench->size);
-    }
     while (result >= 0 && bench->result >= 0) {
         while (bench->draining) {
             co_queue_wait(&bench->drained, NULL);
@@ -126,14 +132,19 @@ static int bench_member(void *opaque)
     if (result < 0) {
         bench->result = result;
     }
-    free(buffer);
     return result;
 }
 
 static bool measure(Bench *bench, GError **err)
 {
+    uint64_t team = MIN(bench->depth, bench->count);
     int64_t began, took;
 
+    bench->buffers = tool_buffer(bench->node, NULL, team * buffer_bytes(bench));
+    if (!bench->buffers) {
+        return fail(err, ENOMEM, "no memory for %" G_GUINT64_FORMAT " requests of %" G_GUINT64_FORMAT " bytes", team, bench->size);
+    }
+    memset(bench->buffers, bench->write ? (int)bench->pattern : 0, team * buffer_bytes(bench));
     printf("Sending %" G_GUINT64_FORMAT " %s requests, %" G_GUINT64_FORMAT " bytes each, %" G_GUINT64_FORMAT
             " in parallel (starting at offset %" G_GUINT64_FORMAT ", step size %" G_GUINT64_FORMAT ")\n", bench->count,
             bench->write ? "write" : "read", bench->size, bench->depth, bench->offset, bench->step);
@@ -142,8 +153,9 @@ static bool measure(Bench *bench, GError **err)
     }
     fflush(stdout);
     began = clock_now(CLOCK_STEADY);
-    tool_team((unsigned)MIN(bench->depth, bench->count), bench_member, bench);
+    tool_team((unsigned)team, bench_member, bench);
     took = clock_now(CLOCK_STEADY) - began;
+    free(bench->buffers);
     if (bench->result < 0) {
         return fail(err, -bench->result, "Failed request: %s", g_strerror(-bench->result));
     }
