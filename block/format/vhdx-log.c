@@ -6,7 +6,7 @@
  *          GUID, 48 how long the file was, 56 how long it is; then descriptors of 32 bytes, then sectors of data
  * Bounds   each byte of the ring is summed at most four times, whatever the lengths in it say; numbers that do not go on end a sequence
  * Threads  home loop, while the image is opened
- * Tests    tests/block/formats.py, tests/fuzz/formats.c
+ * Tests    tests/block/formats.py, tests/fuzz/vhdx.c
  */
 #include "block/format/vhdx.h"
 #include "base/bytes.h"

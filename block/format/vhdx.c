@@ -10,7 +10,7 @@
  *          empty), 66 version, 68 and 72 the log; region tables at 192 and 256 KiB; a table of 64 bits for each block: place in MiB and state,
  *          and between them one for a bitmap after so many blocks
  * Threads  home loop
- * Tests    tests/block/formats.py, tests/fuzz/formats.c
+ * Tests    tests/block/formats.py, tests/fuzz/vhdx.c
  */
 #include "block/drivers.h"
 #include "base/bytes.h"

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
-enum { DISK_MOST = 4 << 20 };
+#ifndef DISK_MOST
+#define DISK_MOST (4 << 20)
+#endif
 
 typedef struct Disk { Node node; GByteArray *bytes; } Disk;
 

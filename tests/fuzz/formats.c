@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * formats.c - fuzz target: vdi, vpc, vmdk and vhdx images in memory, and what an NBD server may say
+ * formats.c - fuzz target: vdi, vpc, vmdk and vhdx images in memory (vhdx.c goes deeper), and what an NBD server may say
  *
  * The first byte chooses; the rest is the image, followed by zeroes to 1 MiB, or the server's bytes. An image that opens is read, and written to
  * at both ends.
