@@ -167,7 +167,7 @@ char *file_lock_holder(int fd, unsigned byte)
     if (folder) {
         g_dir_close(folder);
     }
-    return holder ? holder : g_strdup("another process, whose files this user may not see or which runs on another host,");
+    return holder ? holder : g_strdup("another process (one that is just ending, or runs on another host, or whose files this user may not see)");
 }
 
 /* ---- taking and letting go ---- */
