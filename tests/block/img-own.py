@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # img-own.py - what roost img and roost io do in their own way: help, names, trust, locks, a full disk, signals
+import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -184,6 +186,24 @@ def _(folder):
     ran = roost("img", "info", "none\x1b[31m\nhere", cwd=folder)
     refused(ran)
     check("\x1b" not in ran.err, ran)
+
+
+@in_folder("convert -c: what can be compressed is, what cannot be is not tried for long")
+def _(folder):
+    chance, cluster = random.Random(3), 65536
+    block = chance.randbytes(2048)
+    parts = [("random", chance.randbytes(cluster), False), ("text", b"what was said twice " * (cluster // 20 + 1), True),
+             ("two halves of different bytes", bytes(chance.randrange(128) for _ in range(cluster // 2)) + bytes(chance.randrange(128, 256) for _ in range(cluster // 2)), True),
+             ("a random block again and again", block * 32, True), ("random, but for the end", chance.randbytes(cluster - 8192) + b"7" * 8192, True),
+             ("random, but for the begin", b"7" * 8192 + chance.randbytes(cluster - 8192), True)]
+    with open(f"{folder}/src.raw", "wb") as file:
+        file.write(b"".join(data[:cluster] for _, data, _ in parts))
+    ok(roost("img", "convert", "-c", "-f", "raw", "-O", "qcow2", "src.raw", "out.qcow2", cwd=folder))
+    ok(roost("img", "compare", "-f", "raw", "-F", "qcow2", "src.raw", "out.qcow2", cwd=folder))
+    runs = json.loads(ok(roost("img", "map", "--output=json", "out.qcow2", cwd=folder)).out)
+    for number, (name, _, wanted) in enumerate(parts):
+        run = next(run for run in runs if run["start"] <= number * cluster < run["start"] + run["length"])
+        check(("offset" not in run) == wanted, f"{name}: {run}")       # compressed bytes lie at none that a block could be read from
 
 
 if __name__ == "__main__":

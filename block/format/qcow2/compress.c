@@ -26,6 +26,7 @@ static TracePoint compress_trace[] = {
 TRACE_TABLE(compress_trace)
 
 enum { WINDOW_BITS = -12, MEMORY_LEVEL = 9, MAX_PARALLEL = 8 };
+enum { SLICE = 8192, HASH_BITS = 12, HASHES = 1 << HASH_BITS, WINDOW = 1 << 12, FEW = 4 };           /* is_hopeless() */
 
 /* ---- the algorithms ---- */
 
@@ -43,13 +44,46 @@ static int zlib_decompress(const void *in, size_t in_bytes, void *out, size_t ou
     return (ret == Z_STREAM_END || ret == Z_BUF_ERROR || ret == Z_OK) && stream.avail_out == 0 ? 0 : -EIO;
 }
 
+/* Is there nothing for deflate to find? Its codes gain no more than the tables that describe them where bytes are about equally frequent in every
+ * slice (by their squares: random ones are at n * n / 256 + n), and its window holds hardly a repetition of four bytes. What was compressed or
+ * encrypted before looks so; to find that out by compressing takes twenty times as long. */
+static bool is_hopeless(const uint8_t *in, size_t bytes)
+{
+    uint16_t last[HASHES] = { 0 };         /* where four bytes of this hash were; positions wrap, which only forgets */
+    size_t repetitions = 0;
+
+    for (size_t slice = 0; slice + SLICE <= bytes; slice += SLICE) {
+        uint32_t counts[256] = { 0 };
+        uint64_t squares = 0;
+
+        for (size_t i = slice; i < slice + SLICE; i++) {
+            counts[in[i]]++;
+        }
+        for (int i = 0; i < 256; i++) {
+            squares += (uint64_t)counts[i] * counts[i];
+        }
+        if (squares > (uint64_t)SLICE * SLICE / 256 + 2 * SLICE) {
+            return false;
+        }
+        for (size_t i = slice; i + 4 <= slice + SLICE && repetitions <= FEW; i++) {
+            uint16_t *at = &last[(uint32_t)load_le32(in + i) * 2654435761u >> (32 - HASH_BITS)];
+            size_t back = (uint16_t)(i - *at);
+
+            repetitions += back > 0 && back <= i && back < WINDOW && memcmp(in + i, in + i - back, 4) == 0;
+            *at = (uint16_t)i;
+        }
+    }
+    return bytes >= SLICE && bytes % SLICE == 0 && repetitions <= FEW;
+}
+
 static ptrdiff_t zlib_compress(const void *in, size_t in_bytes, void *out, size_t out_bytes)
 {
     z_stream stream = { .next_in = (Bytef *)in, .avail_in = in_bytes, .next_out = out, .avail_out = out_bytes };
-    int ret = deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
+    int ret = is_hopeless(in, in_bytes) ? Z_BUF_ERROR
+                                        : deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL, Z_DEFAULT_STRATEGY);
 
     if (ret != Z_OK) {
-        return -ENOMEM;
+        return ret == Z_BUF_ERROR ? -ENOSPC : -ENOMEM;
     }
     ret = deflate(&stream, Z_FINISH);
     deflateEnd(&stream);
