@@ -608,6 +608,9 @@ static void bend_for_operation(FuzzCase *fuzz, const Insn *insn, const OptabRow 
         if ((words[1] & ~3u) == (USER_CS64 & ~3u) && words[4] & 4) {
             words[4] = USER_DS;            /* the kernel's espfix stack again */
         }
+        if (stack & 7) {
+            words[2] &= ~(uint64_t)FLAG_AC;                /* Intel then faults for the frame, and Linux takes that for a split lock for ever */
+        }
         poke_words(fuzz, stack, size, words, 5);
         break;
     }

@@ -82,8 +82,12 @@ static bool skipped(const FuzzCase *fuzz, const Insn *insn, const OptabRow *row)
     if (is_state(insn->op) && (native->vector < 0) != (soft->vector < 0) && is_one_of(native->vector < 0 ? soft->vector : native->vector, MEMORY_FAULTS)) {
         return true;
     }
-    /* PUSH of a segment register touches two bytes. */
-    if (insn->op == OP_PUSH_SREG && native->vector != soft->vector) {
+    /* PUSH and POP of a segment register touch two bytes. */
+    if ((insn->op == OP_PUSH_SREG || (insn->op == OP_POP_SREG && is_one_of(soft->vector, MEMORY_FAULTS))) && native->vector != soft->vector) {
+        return true;
+    }
+    /* Either operand may come first. */
+    if (insn->op == OP_CMPS && is_one_of(native->vector, MEMORY_FAULTS) && is_one_of(soft->vector, MEMORY_FAULTS) && native->vector != soft->vector) {
         return true;
     }
     /* F3 41 90: PAUSE, whatever REX.B says. */
@@ -115,7 +119,7 @@ static void forget(FuzzCase *fuzz, const Insn *insn, const OptabRow *row)
     if (same_fault && fuzz->repeats && (insn->op == OP_SCAS || insn->op == OP_CMPS)) {
         native->state.rflags = (native->state.rflags & ~(uint64_t)FLAG_ARITHMETIC) | (soft->state.rflags & FLAG_ARITHMETIC);
     }
-    if (same_fault && insn->op == OP_CMPS) {               /* and of its two operands either may come first */
+    if (same_fault && insn->op == OP_CMPS) {               /* the same: whose fault it is */
         native->cr2 = soft->cr2;
         native->error = soft->error;
     }
