@@ -143,7 +143,7 @@ static const char *const single_multi[] = { "single", "multi", NULL };
 const Field accel_keys[] = {
     KEY_STR("accel", "the accelerator"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "kvm: interrupt controllers in the kernel, all, the LAPICs only, or none"),
-    KEY_ENUM("thread", single_multi, "tcg: accepted; one thread runs all processors"),
+    KEY_ENUM("thread", single_multi, "tcg: multi, a host thread for each processor (the default), or single, one that runs all in turn"),
     KEY_UINT("tb-size", 0, 65536, "tcg: accepted; there is no translated code yet"),
     FIELD_END };
 

@@ -362,7 +362,7 @@ void code_tell_others(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t len
 {
     uint64_t own_bit = cpu && cpu_limit() <= BITS ? owner_bit(cpu->code.number) : 0;
 
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);                 /* the bytes are there before we look who has code of them */
+    soft_fence();                          /* the bytes are there before we look who has code of them */
     RamCode *of_ram = ram_code(ram);
     if (!of_ram) {
         return;

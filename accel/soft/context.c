@@ -40,7 +40,6 @@ bool soft_context_attach(SoftCpu *cpu)
         return false;
     }
     mmu_attach(cpu);
-    mmu_set_a20(cpu, true);
     return true;
 }
 
@@ -103,7 +102,8 @@ static uint8_t level_of(const CpuState *state)
     return state->rflags & FLAG_VM ? 3 : (state->segment[SEG_SS].attributes & ATTR_DPL) >> ATTR_DPL_SHIFT;
 }
 
-void soft_state_set(SoftCpu *cpu, const CpuState *state)
+/* All but what other threads give it meanwhile: the vector of a SIPI, and the counter that all processors share. */
+static void state_apply(SoftCpu *cpu, const CpuState *state)
 {
     fpu_park(cpu);
     memcpy(cpu->gpr, state->gpr, sizeof state->gpr);
@@ -118,7 +118,6 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
     cpu->efer = state->efer, cpu->xcr0 = (state->xcr0 & cpu->sys.cpuid.xcr0) | XCR0_X87;
     memcpy(cpu->dr, state->dr, sizeof cpu->dr);
     cpu->dr6 = state->dr6, cpu->dr7 = state->dr7;
-    soft_tsc_shift(cpu, state->tsc - soft_tsc(cpu));
     cpu->tsc_adjust = state->tsc_adjust, cpu->tsc_aux = state->tsc_aux;
     cpu->star = state->star, cpu->lstar = state->lstar, cpu->cstar = state->cstar, cpu->sfmask = state->sfmask;
     cpu->kernel_gs_base = state->kernel_gs_base;
@@ -135,7 +134,6 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
     if (state->nmi_pending) {
         __atomic_fetch_or(&cpu->request, REQUEST_NMI, __ATOMIC_SEQ_CST);
     }
-    cpu->sipi_vector = state->sipi_vector;
     cpu->cpl = level_of(state);
     cpu->sys.delivering = DELIVER_NOTHING;
     cpu->sys.double_fault = false;
@@ -149,6 +147,13 @@ void soft_state_set(SoftCpu *cpu, const CpuState *state)
         epoch_leave();
     }
     soft_mode_changed(cpu);
+}
+
+void soft_state_set(SoftCpu *cpu, const CpuState *state)
+{
+    state_apply(cpu, state);
+    soft_tsc_shift(cpu, state->tsc - soft_tsc(cpu));
+    __atomic_store_n(&cpu->sipi_vector, state->sipi_vector, __ATOMIC_SEQ_CST);
 }
 
 void soft_reset(SoftCpu *cpu, bool boot_processor)
@@ -172,7 +177,7 @@ void soft_init_signal(SoftCpu *cpu, bool boot_processor)
     state.cr0 = (state.cr0 & ~(uint64_t)(CR0_CD | CR0_NW)) | (now.cr0 & (CR0_CD | CR0_NW));
     memcpy(state.xsave, now.xsave, sizeof state.xsave);
     state.xcr0 = now.xcr0;
-    state.tsc = now.tsc, state.tsc_adjust = now.tsc_adjust, state.tsc_aux = now.tsc_aux;
+    state.tsc_adjust = now.tsc_adjust, state.tsc_aux = now.tsc_aux;
     state.star = now.star, state.lstar = now.lstar, state.cstar = now.cstar, state.sfmask = now.sfmask;
     state.kernel_gs_base = now.kernel_gs_base;
     state.sysenter_cs = now.sysenter_cs, state.sysenter_esp = now.sysenter_esp, state.sysenter_eip = now.sysenter_eip;
@@ -181,8 +186,7 @@ void soft_init_signal(SoftCpu *cpu, bool boot_processor)
     memcpy(state.mtrr_base, now.mtrr_base, sizeof state.mtrr_base);
     memcpy(state.mtrr_mask, now.mtrr_mask, sizeof state.mtrr_mask);
     state.spec_ctrl = now.spec_ctrl;
-    state.sipi_vector = now.sipi_vector;   /* it may have come right behind */
-    soft_state_set(cpu, &state);
+    state_apply(cpu, &state);
 }
 
 /* ---- the bare CPU ------------------------------------------------------------------------------------------------------------ */

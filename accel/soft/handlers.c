@@ -34,7 +34,7 @@ static void run_call_last(SoftCpu *cpu, const Insn *insn)
     ((InsnRun *)insn->stub)(cpu, insn);
 }
 
-/* Repeated strings, port accesses and PAUSE: the last too, but nothing of the mode has changed, so the next block may follow at once. */
+/* Repeated strings, port accesses, PAUSE, and CPUID, after which code that another processor wrote must be seen: the last too, but nothing of the mode has changed, so the next block may follow at once. */
 static void run_call_chain(SoftCpu *cpu, const Insn *insn)
 {
     run_call_last(cpu, insn);
@@ -43,7 +43,7 @@ static void run_call_chain(SoftCpu *cpu, const Insn *insn)
 
 static bool ends_and_chains(const Insn *insn)
 {
-    return insn->op == OP_IN || insn->op == OP_OUT || insn->op == OP_INS || insn->op == OP_OUTS || insn->op == OP_PAUSE ||
+    return insn->op == OP_IN || insn->op == OP_OUT || insn->op == OP_INS || insn->op == OP_OUTS || insn->op == OP_PAUSE || insn->op == OP_CPUID ||
            (insn->form == FORM_STRING && insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
 }
 

@@ -59,6 +59,12 @@ SOFT_INLINE void bit_memory(SoftCpu *cpu, const Insn *insn, unsigned op, unsigne
 
         if (host) {
             value = locked_bit(host, op, bits, mask);
+            mmu_written_late(cpu);
+        } else if (insn->prefixes & PREFIX_LOCK) {
+            Split split;
+
+            value = two_steps_begin(cpu, insn, place.linear, bits, &split);
+            two_steps_end(cpu, insn, place.linear, bits, &split, bit_changed(op, value, mask));
         } else if ((host = fast_write(cpu, place.linear, bits / 8)) != NULL) {
             value = host_load(host, bits);
             host_store(host, bits, bit_changed(op, value, mask));

@@ -2,8 +2,9 @@
 /*
  * interp-locked.c - read-modify-write with a LOCK prefix, and the double-width compare and exchange
  *
- * The host's own locked instruction on guest RAM, so that devices, other processes and (one day) other vCPU threads see what
- * hardware would show. Device registers and operands that cross a page are done in two steps.
+ * The host's own locked instruction on guest RAM, so that devices, other processes and other processors see what hardware would show,
+ * also where the operand crosses a cache line. Of two operands that cross pages of RAM one waits for the other, but ordinary accesses of
+ * other processors may come in between; device registers are read and written in two steps, as hardware that forbids it does.
  *
  * Tests    tests/cpu/integer.c, tests/cpu/fuzz.c
  */
@@ -65,12 +66,13 @@ SOFT_INLINE void locked(SoftCpu *cpu, const Insn *insn, unsigned op, unsigned bi
 
     if (__builtin_expect(host != NULL, 1)) {
         cpu->flags_both = locked_on_host(op, bits, host, source, flags);
+        mmu_written_late(cpu);
         return;
     }
-    mmu_probe(cpu, insn, linear, bits / 8, true);
-    uint64_t value = mmu_load_slow(cpu, insn, linear, bits / 8);
+    Split split;
+    uint64_t value = two_steps_begin(cpu, insn, linear, bits, &split);
     value = op == OP_NOT ? ~value : has_source(op) ? alu_two(op, bits, value, source, &flags) : alu_one(op, bits, value, &flags);
-    mmu_store_slow(cpu, insn, linear, bits / 8, value);
+    two_steps_end(cpu, insn, linear, bits, &split, value);
     if (op != OP_NOT) {
         cpu->flags_both = flags;
     }
@@ -103,11 +105,13 @@ SOFT_INLINE void lock_xadd(SoftCpu *cpu, const Insn *insn, unsigned bits)
 #define FETCH_ADD(type) __atomic_fetch_add((type *)host, (type)source, __ATOMIC_SEQ_CST)
         BY_WIDTH(old, FETCH_ADD);
 #undef FETCH_ADD
+        mmu_written_late(cpu);
         alu_two(OP_ADD, bits, old, source, &flags);
     } else {
-        mmu_probe(cpu, insn, linear, bits / 8, true);
-        old = mmu_load_slow(cpu, insn, linear, bits / 8);
-        mmu_store_slow(cpu, insn, linear, bits / 8, alu_two(OP_ADD, bits, old, source, &flags));
+        Split split;
+
+        old = two_steps_begin(cpu, insn, linear, bits, &split);
+        two_steps_end(cpu, insn, linear, bits, &split, alu_two(OP_ADD, bits, old, source, &flags));
     }
     set_reg(cpu, insn, bits, old);
     cpu->flags_both = flags;
@@ -124,10 +128,12 @@ SOFT_INLINE void lock_cmpxchg(SoftCpu *cpu, const Insn *insn, unsigned bits)
 #define COMPARE(type) __sync_val_compare_and_swap((type *)host, (type)wanted, (type)source)
         BY_WIDTH(old, COMPARE);
 #undef COMPARE
+        mmu_written_late(cpu);
     } else {
-        mmu_probe(cpu, insn, linear, bits / 8, true);
-        old = mmu_load_slow(cpu, insn, linear, bits / 8);
-        mmu_store_slow(cpu, insn, linear, bits / 8, old == wanted ? source : old);
+        Split split;
+
+        old = two_steps_begin(cpu, insn, linear, bits, &split);
+        two_steps_end(cpu, insn, linear, bits, &split, old == wanted ? source : old);
     }
     alu_two(OP_CMP, bits, wanted, old, &flags);
     if (old != wanted) {
@@ -147,10 +153,12 @@ static void cmpxchg8b(SoftCpu *cpu, const Insn *insn)
 
     if (host) {
         old = __sync_val_compare_and_swap((uint64_t *)host, wanted, source);
+        mmu_written_late(cpu);
     } else {
-        mmu_probe(cpu, insn, linear, 8, true);
-        old = mmu_load_slow(cpu, insn, linear, 8);
-        mmu_store_slow(cpu, insn, linear, 8, old == wanted ? source : old);
+        Split split;
+
+        old = two_steps_begin(cpu, insn, linear, 64, &split);
+        two_steps_end(cpu, insn, linear, 64, &split, old == wanted ? source : old);
     }
     if (old != wanted) {
         cpu->gpr[GPR_RAX] = (uint32_t)old;
@@ -182,6 +190,7 @@ static void cmpxchg16b(SoftCpu *cpu, const Insn *insn)
 
     if (host) {
         equal = compare_16_bytes(host, old, cpu->gpr[GPR_RBX], cpu->gpr[GPR_RCX]);
+        mmu_written_late(cpu);
     } else {
         mmu_probe(cpu, insn, linear, 16, true);
         uint64_t now[2] = { mmu_load_slow(cpu, insn, linear, 8), mmu_load_slow(cpu, insn, linear + 8, 8) };

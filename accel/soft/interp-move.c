@@ -6,6 +6,9 @@
  */
 #include "accel/soft/alu.h"
 #include "accel/soft/operand.h"
+#include <sched.h>
+
+enum { SPINS = 128 };                      /* PAUSEs before the host may run somebody else */
 #include <stdlib.h>
 
 /* ---- movzx, movsx, movslq --------------------------------------------------------------------------------------- */
@@ -103,9 +106,10 @@ SOFT_INLINE void xchg(SoftCpu *cpu, const Insn *insn, unsigned bits)
         uint8_t *host = locked_host(cpu, insn, linear, bits / 8);
 
         if (!host) {
-            mmu_probe(cpu, insn, linear, bits / 8, true);
-            old = mmu_load_slow(cpu, insn, linear, bits / 8);
-            mmu_store_slow(cpu, insn, linear, bits / 8, value);
+            Split split;
+
+            old = two_steps_begin(cpu, insn, linear, bits, &split);
+            two_steps_end(cpu, insn, linear, bits, &split, value);
         } else {
             switch (bits) {
             case 8: old = __atomic_exchange_n(host, (uint8_t)value, __ATOMIC_SEQ_CST); break;
@@ -113,6 +117,7 @@ SOFT_INLINE void xchg(SoftCpu *cpu, const Insn *insn, unsigned bits)
             case 32: old = __atomic_exchange_n((uint32_t *)host, (uint32_t)value, __ATOMIC_SEQ_CST); break;
             default: old = __atomic_exchange_n((uint64_t *)host, value, __ATOMIC_SEQ_CST); break;
             }
+            mmu_written_late(cpu);
         }
     }
     set_reg(cpu, insn, bits, old);
@@ -216,12 +221,14 @@ SOFT_HANDLER(std) { cpu->rflags |= FLAG_DF; }
 SOFT_HANDLER(nop) { (void)cpu; }
 
 /* Who waits for another CPU waits in vain while their one thread is here. The block ends with it: a lock that was opened for the others
- * just before must not be taken again before they had their turn. */
+ * just before must not be taken again before they had their turn. With a thread for each, the other's may be waiting for a host processor. */
 static void spin_hint(SoftCpu *cpu, const Insn *insn)
 {
     (void)insn;
     if (cpu->shares) {
         __atomic_fetch_or(&cpu->request, REQUEST_YIELD, __ATOMIC_RELAXED);
+    } else if (++cpu->spins % SPINS == 0) {
+        sched_yield();
     }
 }
 

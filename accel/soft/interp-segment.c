@@ -130,6 +130,7 @@ static void ret_far(SoftCpu *cpu, const Insn *insn)
 
 static void iret(SoftCpu *cpu, const Insn *insn)
 {
+    soft_fence();
     far_iret(cpu, insn);
 }
 

@@ -157,6 +157,7 @@ static uint64_t movs_piece(SoftCpu *cpu, const Insn *insn)
 
         if (target) {
             copy_up(insn->size, target, source, elements);
+            mmu_written_late(cpu);
             return elements;
         }
     }
@@ -188,6 +189,7 @@ static uint64_t stos_piece(SoftCpu *cpu, const Insn *insn)
 
         if (target) {
             fill_up(insn->size, target, cpu->gpr[GPR_RAX], elements);
+            mmu_written_late(cpu);
             return elements;
         }
     }

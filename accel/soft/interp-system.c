@@ -158,6 +158,7 @@ static void mov_to_cr(SoftCpu *cpu, const Insn *insn)
         undefined(cpu, insn);
     }
     require_cpl0(cpu, insn);
+    soft_fence();
     switch (insn->reg) {
     case 0: cr0_write(cpu, insn, value); break;
     case 2: cpu->cr2 = value; break;
@@ -246,6 +247,7 @@ static void mov_to_dr(SoftCpu *cpu, const Insn *insn)
     if (number >= 6 && value >> 32) {
         general_protection(cpu, insn);
     }
+    soft_fence();
     if (number < 4) {
         cpu->dr[number] = value;
     } else if (number == 6) {
@@ -317,6 +319,7 @@ static void invlpg(SoftCpu *cpu, const Insn *insn)
     if (!cpu_is_64(cpu) || insn->segment == SEG_FS || insn->segment == SEG_GS) {
         linear += cpu->segment[insn->segment].base;            /* no limit is checked, nothing is accessed */
     }
+    soft_fence();
     tlb_flush_page(cpu, cpu_is_64(cpu) ? linear : (uint32_t)linear);
 }
 
@@ -331,6 +334,7 @@ static void invpcid(SoftCpu *cpu, const Insn *insn)
         (kind == 0 && !linear_is_canonical(descriptor[1]))) {
         general_protection(cpu, insn);
     }
+    soft_fence();
     switch (kind) {
     case 0: tlb_flush_page(cpu, descriptor[1]); break;
     case 2: tlb_flush_all(cpu); break;
@@ -341,6 +345,7 @@ static void invpcid(SoftCpu *cpu, const Insn *insn)
 static void cache_control(SoftCpu *cpu, const Insn *insn)
 {
     require_cpl0(cpu, insn);               /* INVD, WBINVD: the host keeps its caches coherent */
+    soft_fence();
 }
 
 static void hlt(SoftCpu *cpu, const Insn *insn)
@@ -381,6 +386,7 @@ static void cpuid(SoftCpu *cpu, const Insn *insn)
     uint32_t out[4];
 
     (void)insn;
+    soft_fence();
     soft_cpuid(cpu, (uint32_t)cpu->gpr[GPR_RAX], (uint32_t)cpu->gpr[GPR_RCX], out);
     cpu->gpr[GPR_RAX] = out[0];
     cpu->gpr[GPR_RBX] = out[1];
@@ -402,6 +408,7 @@ static void rdmsr(SoftCpu *cpu, const Insn *insn)
 static void wrmsr(SoftCpu *cpu, const Insn *insn)
 {
     require_cpl0(cpu, insn);
+    soft_fence();
     if (!msr_write(cpu, (uint32_t)cpu->gpr[GPR_RCX], get_edx_eax(cpu))) {
         general_protection(cpu, insn);
     }

@@ -288,8 +288,7 @@ static InsnRun *choose(const Insn *insn, const OptabRow *row)
     return vector_general;
 }
 
-/* First execution of a decoded instruction: completes it in its block. Blocks are shared; two CPUs that come here at once
- * store the same values, and the function last. */
+/* First execution of a decoded instruction: completes it in its block, which is this processor's own. */
 static void vector_first(SoftCpu *cpu, const Insn *insn)
 {
     Insn *own = (Insn *)insn;
@@ -306,7 +305,7 @@ static void vector_first(SoftCpu *cpu, const Insn *insn)
         soft_raise(cpu, insn, EXC_UD);
     }
     InsnRun *run = choose(insn, row);
-    __atomic_store_n(&own->run, run, __ATOMIC_RELEASE);
+    own->run = run;
     run(cpu, insn);
 }
 
@@ -324,8 +323,8 @@ static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
 {
     bool wide = insn->prefixes & PREFIX_66;                /* always with VEX */
     unsigned bytes = wide ? 16 : 8;
-    uint8_t data[16], mask[16], memory[16];
-    uint64_t offset = cpu->gpr[GPR_RDI], any = 0;
+    uint8_t data[16], mask[16];
+    uint64_t offset = cpu->gpr[GPR_RDI];
 
     if (wide) {
         vector_check(cpu, insn);
@@ -339,15 +338,10 @@ static void vector_maskmov(SoftCpu *cpu, const Insn *insn)
     mmu_probe(cpu, insn, linear, bytes, true);
     memcpy(data, wide ? image_xmm(cpu, insn->reg) : image_st(cpu, insn->reg & 7), bytes);
     memcpy(mask, wide ? image_xmm(cpu, insn->rm) : image_st(cpu, insn->rm & 7), bytes);
-    for (unsigned i = 0; i < bytes; i++) {
-        any |= mask[i] & 0x80;
-    }
-    if (any) {
-        mmu_read(cpu, insn, linear, memory, bytes);
-        for (unsigned i = 0; i < bytes; i++) {
-            memory[i] = mask[i] & 0x80 ? data[i] : memory[i];
+    for (unsigned i = 0; i < bytes; i++) { /* the others are not touched: another processor may be writing them */
+        if (mask[i] & 0x80) {
+            mmu_write(cpu, insn, linear + i, &data[i], 1);
         }
-        mmu_write(cpu, insn, linear, memory, bytes);
     }
 }
 
@@ -356,8 +350,13 @@ static void vector_nothing(SoftCpu *cpu, const Insn *insn) { (void)cpu, (void)in
 static void vector_fence(SoftCpu *cpu, const Insn *insn)
 {
     (void)cpu;
-    if ((insn->opcode == 0xae) && (insn->reg & 7) == 6) {
-        __asm__ volatile("mfence" ::: "memory");   /* the builtin is unknown to the thread sanitizer */
+    if (insn->opcode != 0xae) {
+        return;
+    }
+    switch (insn->reg & 7) {
+    case 5: __asm__ volatile("lfence" ::: "memory"); break;
+    case 6: soft_fence(); break;
+    default: __asm__ volatile("sfence" ::: "memory"); break;               /* the guest's streaming stores are the host's */
     }
 }
 

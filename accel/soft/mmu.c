@@ -180,13 +180,10 @@ static uint64_t page_load(SoftCpu *cpu, const Page *page, unsigned offset, unsig
         after_device(cpu);
         return value;
     }
-    switch (size) {
-    case 1: return page->host[offset];
-    case 2: memcpy(&value, page->host + offset, 2); break;
-    case 4: memcpy(&value, page->host + offset, 4); break;
-    case 8: memcpy(&value, page->host + offset, 8); break;
-    default: memcpy(&value, page->host + offset, size); break;
+    if ((size & (size - 1)) == 0) {
+        return host_load(page->host + offset, size * 8);
     }
+    memcpy(&value, page->host + offset, size);
     return value;
 }
 
@@ -199,12 +196,10 @@ static void page_store(SoftCpu *cpu, const Page *page, unsigned offset, unsigned
         after_device(cpu);
         return;
     }
-    switch (size) {
-    case 1: *host = (uint8_t)value; break;
-    case 2: memcpy(host, &value, 2); break;
-    case 4: memcpy(host, &value, 4); break;
-    case 8: memcpy(host, &value, 8); break;
-    default: memcpy(host, &value, size); break;
+    if ((size & (size - 1)) == 0) {
+        host_store(host, size * 8, value);
+    } else {
+        memcpy(host, &value, size);
     }
     if (!page->plain_write) {
         mmu_ram_written(cpu, page->ram, page->ram_offset + offset, size);
@@ -338,6 +333,43 @@ void *mmu_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, b
         written_before(cpu, page.ram, page.ram_offset + offset, size);
     }
     return page.host + offset;
+}
+
+static pthread_mutex_t split_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool mmu_split_begin(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, Split *split, uint64_t *value)
+{
+    unsigned offset = linear & PAGE_MASK, first = PAGE_BYTES - offset, mode = cpu->sys.tlb_mode;
+    Page low, high;
+
+    if (size <= first) {
+        return false;
+    }
+    mmu_probe(cpu, insn, linear, size, true);
+    lookup(cpu, insn, linear, mode, true, &low);
+    lookup(cpu, insn, next_page(cpu, insn, linear, false), mode, true, &high);
+    if (!low.host || !high.host) {
+        return false;
+    }
+    *split = (Split){ .host = { low.host + offset, high.host }, .bytes = { first, size - first }, .offset = { low.ram_offset + offset, high.ram_offset },
+                      .ram = { low.plain_write ? NULL : low.ram, high.plain_write ? NULL : high.ram } };
+    *value = 0;
+    pthread_mutex_lock(&split_lock);
+    memcpy(value, split->host[0], first);
+    memcpy((uint8_t *)value + first, split->host[1], size - first);
+    return true;
+}
+
+void mmu_split_end(SoftCpu *cpu, const Split *split, uint64_t value)
+{
+    memcpy(split->host[0], &value, split->bytes[0]);
+    memcpy(split->host[1], (const uint8_t *)&value + split->bytes[0], split->bytes[1]);
+    pthread_mutex_unlock(&split_lock);
+    for (unsigned i = 0; i < 2; i++) {
+        if (split->ram[i]) {
+            mmu_ram_written(cpu, split->ram[i], split->offset[i], split->bytes[i]);
+        }
+    }
 }
 
 void mmu_probe(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, bool write)

@@ -49,7 +49,7 @@ bool mmu_peek(SoftCpu *cpu, uint64_t linear, uint64_t *physical);
 void mmu_attach(SoftCpu *cpu);
 void mmu_detach(SoftCpu *cpu);
 void mmu_begin(SoftCpu *cpu);
-void mmu_set_a20(SoftCpu *cpu, bool enabled);          /* the CPU's own thread, or paused */
+void mmu_set_a20(SoftCpu *cpu, bool enabled);          /* any thread: at the next poll, or after the access that asked for it */
 
 void tlb_init(SoftCpu *cpu);
 void tlb_flush_request(SoftCpu *cpu);      /* any thread: flush everything soon, and take the new view; the CPU leaves guest code for it */
@@ -68,14 +68,57 @@ static inline bool mmu_alignment_checked(const SoftCpu *cpu)
     return cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC;
 }
 
+/* Guest memory, which other processors and devices write meanwhile: an aligned access is one access, made where it stands. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) Guest16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) Guest32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) Guest64;
+typedef uint8_t Guest8;
+#ifdef __SANITIZE_THREAD__
+/* Races there are the guest's own. */
+#define GUEST_LOAD(bits, host) __atomic_load_n((const Guest##bits *)(host), __ATOMIC_RELAXED)
+#define GUEST_STORE(bits, host, value) __atomic_store_n((Guest##bits *)(host), (uint##bits##_t)(value), __ATOMIC_RELAXED)
+#else
+#define GUEST_LOAD(bits, host) (*(const volatile Guest##bits *)(host))
+#define GUEST_STORE(bits, host, value) (*(volatile Guest##bits *)(host) = (uint##bits##_t)(value))
+#endif
+
+static inline __attribute__((always_inline)) uint64_t host_load(const void *host, unsigned bits)
+{
+    switch (bits) {
+    case 8: return GUEST_LOAD(8, host);
+    case 16: return GUEST_LOAD(16, host);
+    case 32: return GUEST_LOAD(32, host);
+    default: return GUEST_LOAD(64, host);
+    }
+}
+
+static inline __attribute__((always_inline)) void host_store(void *host, unsigned bits, uint64_t value)
+{
+    switch (bits) {
+    case 8: GUEST_STORE(8, host, value); break;
+    case 16: GUEST_STORE(16, host, value); break;
+    case 32: GUEST_STORE(32, host, value); break;
+    default: GUEST_STORE(64, host, value); break;
+    }
+}
+
+/* A locked operand over two pages of RAM: mmu_split_begin() loads it and keeps out all others of its kind until mmu_split_end(), between
+ * which nothing may raise. False: it is not that. Ordinary accesses of other processors are not kept out. */
+typedef struct Split {
+    uint8_t *host[2];
+    RamBlock *ram[2];                      /* to be told of the store, or NULL */
+    uint64_t offset[2];
+    unsigned bytes[2];
+} Split;
+bool mmu_split_begin(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned size, Split *split, uint64_t *value);
+void mmu_split_end(SoftCpu *cpu, const Split *split, uint64_t value);
+
 #define MMU_ACCESS(bits)                                                                                           \
     static inline uint##bits##_t mmu_load##bits(SoftCpu *cpu, const Insn *insn, uint64_t linear)                   \
     {                                                                                                              \
         const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                                       \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->read, 1)) {                    \
-            uint##bits##_t value;                                                                                  \
-            memcpy(&value, (const void *)(linear + (uint64_t)entry->delta), sizeof value);                         \
-            return value;                                                                                          \
+            return GUEST_LOAD(bits, linear + (uint64_t)entry->delta);                                              \
         }                                                                                                          \
         return (uint##bits##_t)mmu_load_kept(cpu, insn, linear, bits / 8);                                         \
     }                                                                                                              \
@@ -83,7 +126,7 @@ static inline bool mmu_alignment_checked(const SoftCpu *cpu)
     {                                                                                                              \
         const TlbEntry *entry = &cpu->tlb[tlb_slot(linear)];                                                       \
         if (__builtin_expect(((linear + bits / 8 - 1) & ~UINT64_C(0xfff)) == entry->write, 1)) {                   \
-            memcpy((void *)(linear + (uint64_t)entry->delta), &value, sizeof value);                               \
+            GUEST_STORE(bits, linear + (uint64_t)entry->delta, value);                                             \
         } else {                                                                                                   \
             mmu_store_kept(cpu, insn, linear, bits / 8, value);                                                    \
         }                                                                                                          \

@@ -72,26 +72,6 @@ SOFT_INLINE void mem_store(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsi
     }
 }
 
-SOFT_INLINE uint64_t host_load(const void *host, unsigned bits)
-{
-    switch (bits) {
-    case 8: return *(const uint8_t *)host;
-    case 16: { uint16_t v; memcpy(&v, host, 2); return v; }
-    case 32: { uint32_t v; memcpy(&v, host, 4); return v; }
-    default: { uint64_t v; memcpy(&v, host, 8); return v; }
-    }
-}
-
-SOFT_INLINE void host_store(void *host, unsigned bits, uint64_t value)
-{
-    switch (bits) {
-    case 8: *(uint8_t *)host = (uint8_t)value; break;
-    case 16: { uint16_t v = (uint16_t)value; memcpy(host, &v, 2); break; }
-    case 32: { uint32_t v = (uint32_t)value; memcpy(host, &v, 4); break; }
-    default: memcpy(host, &value, 8); break;
-    }
-}
-
 /* Host address for a store that may go straight there, or NULL: ask the slow path. */
 SOFT_INLINE uint8_t *fast_write(const SoftCpu *cpu, uint64_t linear, unsigned bytes)
 {
@@ -135,13 +115,35 @@ SOFT_INLINE void modify_end(SoftCpu *cpu, const Insn *insn, At at, unsigned bits
     }
 }
 
-/* For a locked operation: RAM that the host's own locked instruction may work on, or NULL (a device, two pages): the fallback is
- * not atomic towards other processors, as on hardware that forbids it. */
+/* For a locked operation: RAM that the host's own locked instruction may work on, or NULL: two pages (mmu_split_begin()), or a device,
+ * of which each access is one, but not the two together. mmu_written_late() follows the write. */
 SOFT_INLINE uint8_t *locked_host(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bytes)
 {
     uint8_t *host = fast_write(cpu, linear, bytes);
 
     return host ? host : mmu_host(cpu, insn, linear, bytes, true);
+}
+
+/* The other way, where there is no such host address: nothing may raise between the two. */
+static inline uint64_t two_steps_begin(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bits, Split *split)
+{
+    uint64_t value;
+
+    if (!mmu_split_begin(cpu, insn, linear, bits / 8, split, &value)) {
+        split->host[0] = NULL;
+        mmu_probe(cpu, insn, linear, bits / 8, true);
+        value = mmu_load_slow(cpu, insn, linear, bits / 8);
+    }
+    return value;
+}
+
+static inline void two_steps_end(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned bits, const Split *split, uint64_t value)
+{
+    if (split->host[0]) {
+        mmu_split_end(cpu, split, value);
+    } else {
+        mmu_store_slow(cpu, insn, linear, bits / 8, value);
+    }
 }
 
 SOFT_INLINE uint64_t get_rm(SoftCpu *cpu, const Insn *insn, At at, unsigned bits)

@@ -42,8 +42,8 @@ bool soft_has_work(const SoftCpu *cpu)
     uint32_t pending = requests(cpu);
 
     switch (cpu->activity) {
-    case CPU_WAIT_SIPI: return pending & (REQUEST_INIT | REQUEST_SIPI);
-    case CPU_HALTED: return pending & (REQUEST_INIT | REQUEST_NMI) || (pending & REQUEST_INTR && cpu->rflags & FLAG_IF);
+    case CPU_WAIT_SIPI: return pending & (REQUEST_INIT | REQUEST_SIPI | REQUEST_CODE);
+    case CPU_HALTED: return pending & (REQUEST_INIT | REQUEST_NMI | REQUEST_CODE) || (pending & REQUEST_INTR && cpu->rflags & FLAG_IF);
     case CPU_SHUTDOWN: return pending & REQUEST_INIT;
     default: return true;
     }
@@ -182,8 +182,8 @@ static RunStop go_on(SoftCpu *cpu)
         }
         if (pending & (REQUEST_EXIT | REQUEST_CODE | REQUEST_PROTECT | REQUEST_INIT | REQUEST_SIPI)) {
             take_requests(cpu, pending);
-            if (cpu->cpu && cpu_leave_wanted(cpu->cpu)) {
-                return RUN_AGAIN;
+            if (pending & REQUEST_EXIT || (cpu->cpu && cpu_leave_wanted(cpu->cpu))) {
+                return RUN_AGAIN;          /* also after a flush: the old view goes when all have left their epochs */
             }
         }
         if (pending & (REQUEST_INTR | REQUEST_NMI) && !cpu->interrupt_shadow && cpu->activity != CPU_WAIT_SIPI && cpu->activity != CPU_SHUTDOWN) {

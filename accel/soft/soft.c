@@ -3,7 +3,8 @@
  * soft.c - the software CPU as an accelerator ("tcg")
  *
  * Models   x86-64 processors as cpuid.c describes them
- * Threads  one runs all CPUs in turn, so blocks and tables need no locks; lines into a CPU only set bits of its request word
+ * Threads  one for each CPU (thread=single: one runs all of them in turn). Blocks and translation tables are a CPU's own; lines into a
+ *          CPU only set bits of its request word; what CPUs tell each other of code is in code-page.c
  * Tests    tests/guest
  */
 #include "accel/accel-ops.h"
@@ -17,6 +18,15 @@
 
 enum { TURN = 20000, ALONE = 1 << 28 };    /* instructions until another CPU, or the thread's housekeeping, has its turn */
 
+/* Accel.data. The time stamp counter stands where the guest's clock stands: the APIC's deadlines and the guest's own reading are in its
+ * terms. All counters move together, by one difference for all: guests compare them. */
+typedef struct SoftAccel {
+    uint64_t host_tsc;                     /* when all processors came to stand last, or were reset */
+    int64_t guest_ns;
+    uint64_t shift;                        /* of this resumption */
+    bool shift_known;
+} SoftAccel;
+
 /* ---- the accelerator ------------------------------------------------------------------------------------------------------------ */
 
 static SoftCpu *context_of(const Cpu *cpu) { return cpu->data; }
@@ -28,7 +38,7 @@ static bool soft_usable(char **why)
 }
 
 /* QEMU's options of tcg. */
-static bool read_option(const char *key, const Value *value, GError **err)
+static bool read_option(Accel *accel, const char *key, const Value *value, GError **err)
 {
     if (!strcmp(key, "name") || !strcmp(key, "tb-size") || !strcmp(key, "split-wx")) {
         return true;                       /* there is no translated code to size or to place yet */
@@ -37,7 +47,8 @@ static bool read_option(const char *key, const Value *value, GError **err)
         const char *text = value_string(value);
 
         if (text && (!strcmp(text, "single") || !strcmp(text, "multi"))) {
-            return true;                   /* guests cannot tell; all CPUs share one host thread */
+            accel->one_thread = !strcmp(text, "single");
+            return true;
         }
         return fail(err, EINVAL, "accelerator 'tcg': thread is '%s', it must be single or multi", text ? text : "");
     }
@@ -59,22 +70,33 @@ static void log_changed(void *opaque, RamBlock *ram, bool logging)
     }
 }
 
+static void stand(Accel *accel)
+{
+    SoftAccel *soft = accel->data;
+
+    soft->host_tsc = __rdtsc();
+    soft->guest_ns = clock_now(CLOCK_GUEST);
+    soft->shift_known = false;
+}
+
 static bool soft_open(Accel *accel, const Value *options, GError **err)
 {
+    accel->one_thread = false;
     for (size_t i = 0; options && i < value_length(options); i++) {
-        if (!read_option(value_key_at(options, i), value_member_at(options, i), err)) {
+        if (!read_option(accel, value_key_at(options, i), value_member_at(options, i), err)) {
             return false;
         }
     }
     accel->irqchip = IRQCHIP_OFF;
-    accel->one_thread = true;
+    accel->data = g_new0(SoftAccel, 1);
+    stand(accel);
     ram_set_logger(&(RamLogger){ .changed = log_changed, .opaque = accel });
     return true;
 }
 
 static void soft_close(Accel *accel)
 {
-    (void)accel;
+    g_clear_pointer(&accel->data, g_free);
     ram_set_logger(NULL);
 }
 
@@ -91,6 +113,7 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
         return fail(err, ENOMEM, "CPU %u: no memory for its context of %zu KiB", cpu->index, sizeof *context / 1024);
     }
     context->cpu = cpu;
+    context->code.wake = cpu_wake;
     soft_cpuid_set(context, &config);
     if (!soft_context_attach(context)) {
         soft_context_free(context);
@@ -117,7 +140,7 @@ static CpuRunResult soft_run_cpu(Cpu *cpu)
         return CPU_RAN;
     }
     context->source = cpu->source;
-    context->shares = accel->cpus->len > 1;
+    context->shares = accel->one_thread && accel->cpus->len > 1;
     epoch_enter();
     mmu_begin(context);
     stop = soft_loop(context, context->shares ? TURN : ALONE);
@@ -158,39 +181,62 @@ static void soft_sipi(Cpu *cpu, uint8_t vector)
     request(cpu, REQUEST_SIPI);
 }
 
-typedef struct A20 { bool enabled; } A20;
-
-static void set_a20_here(Cpu *cpu, void *opaque)
-{
-    mmu_set_a20(context_of(cpu), ((A20 *)opaque)->enabled);
-    request(cpu, REQUEST_EXIT);            /* known blocks are found anew */
-}
-
+/* Each finds out by itself: one that asks from inside a device access cannot wait for the others. */
 static void soft_set_a20(Accel *accel, bool enabled)
 {
-    A20 a20 = { enabled };
-
     for (guint i = 0; i < accel->cpus->len; i++) {
-        cpu_run_on(g_ptr_array_index(accel->cpus, i), set_a20_here, &a20);
+        mmu_set_a20(context_of(g_ptr_array_index(accel->cpus, i)), enabled);
     }
 }
 
-static void soft_cpu_reset(Cpu *cpu) { soft_reset(context_of(cpu), cpu->index == 0); }
+/* While all stand their counters do, whatever the host's says: a state that is read, kept for a while and set again is the same. */
+static bool stands(const Accel *accel)
+{
+    return __atomic_load_n(&accel->paused, __ATOMIC_SEQ_CST) && accel->settled;
+}
+
+static void set_tsc_offset(SoftCpu *context, uint64_t offset)
+{
+    soft_tsc_shift(context, offset - context->tsc_offset);
+}
+
+/* All counters start together, also that of a processor which is added later. */
+static void soft_cpu_reset(Cpu *cpu)
+{
+    const SoftAccel *soft = cpu->accel->data;
+    SoftCpu *context = context_of(cpu);
+
+    soft_reset(context, cpu->index == 0);
+    if (cpu->index && cpu->accel->cpus->len) {
+        set_tsc_offset(context, context_of(g_ptr_array_index(cpu->accel->cpus, 0))->tsc_offset);
+    } else if (stands(cpu->accel)) {
+        set_tsc_offset(context, -soft->host_tsc);
+    }
+}
+
 static void soft_get_state(Cpu *cpu, CpuState *state)
 {
+    const SoftAccel *soft = cpu->accel->data;
     SoftCpu *context = context_of(cpu);
 
     context->source = cpu->source;
     soft_state_get(context, state);
+    if (stands(cpu->accel)) {
+        state->tsc = soft->host_tsc + context->tsc_offset;
+    }
 }
 
 static bool soft_set_state(Cpu *cpu, const CpuState *state, GError **err)
 {
     (void)err;
+    const SoftAccel *soft = cpu->accel->data;
     SoftCpu *context = context_of(cpu);
 
     context->source = cpu->source;
     soft_state_set(context, state);
+    if (stands(cpu->accel)) {
+        set_tsc_offset(context, state->tsc - soft->host_tsc);
+    }
     if (context->source.set_base) {
         context->source.set_base(context->source.opaque, state->apic_base);
         context->source.set_cr8(context->source.opaque, (uint8_t)(state->cr8 & 15));
@@ -209,23 +255,23 @@ static bool soft_has_feature(const Cpu *cpu, unsigned feature) { return cpuid_ha
 static uint64_t soft_tsc_khz(const Cpu *cpu) { (void)cpu; return soft_host_tsc_khz(); }
 static uint64_t soft_tsc_of(const Cpu *cpu) { return soft_tsc(context_of(cpu)); }
 
-/* The time stamp counter stands where the guest's clock stands: the APIC's deadlines and the guest's own reading are in its terms. */
 static void soft_paused(Accel *accel)
 {
-    for (guint i = 0; i < accel->cpus->len; i++) {
-        SoftCpu *context = context_of(g_ptr_array_index(accel->cpus, i));
-        context->stood.host_tsc = __rdtsc();
-        context->stood.guest_ns = clock_now(CLOCK_GUEST);
-    }
+    stand(accel);
 }
 
 static void soft_resuming(Cpu *cpu)
 {
-    SoftCpu *context = context_of(cpu);
-    uint64_t host_ticks = __rdtsc() - context->stood.host_tsc;
-    uint64_t guest_ticks = (uint64_t)((__int128)(clock_now(CLOCK_GUEST) - context->stood.guest_ns) * soft_host_tsc_khz() / 1000000);
+    SoftAccel *soft = cpu->accel->data;
 
-    soft_tsc_shift(context, guest_ticks - host_ticks);
+    if (!soft->shift_known) {
+        uint64_t host_ticks = __rdtsc() - soft->host_tsc;
+        uint64_t guest_ticks = (uint64_t)((__int128)(clock_now(CLOCK_GUEST) - soft->guest_ns) * soft_host_tsc_khz() / 1000000);
+
+        soft->shift = guest_ticks - host_ticks;
+        soft->shift_known = true;
+    }
+    soft_tsc_shift(context_of(cpu), soft->shift);
 }
 
 const AccelOps soft_ops = {

@@ -93,14 +93,13 @@ struct SoftCpu {
     uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
     uint64_t dr[4], dr6, dr7;
     uint64_t tsc_offset;                   /* to the host's counter; other threads read it */
-    struct { uint64_t host_tsc; int64_t guest_ns; } stood;     /* when all processors came to stand last */
     uint64_t tsc_adjust, tsc_aux, star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip, pat, misc_enable, mtrr_def_type;
     uint64_t mtrr_fixed[11], mtrr_base[8], mtrr_mask[8], spec_ctrl;
     CpuActivity activity;
     bool interrupt_shadow;                 /* this one next instruction takes no interrupt */
     bool nmi_masked;
-    bool a20_mask_off;
+    bool a20_wanted;                       /* the gate as it was set last; atomic: tlb_flush_take() obeys it */
     uint8_t sipi_vector;
     uint8_t pending_vector, pending_kind;  /* an exception being delivered, for the double-fault rule */
     jmp_buf unwind;                        /* run loop: where soft_raise lands */
@@ -124,6 +123,7 @@ struct SoftCpu {
     uint64_t stamp, stamp_local;           /* of the jump cache, by tlb_stamp(): for code in global pages (or of CPL 3), for other code */
     JumpEntry jumps[JUMP_ENTRIES];
     bool shares;                           /* its thread runs other CPUs too */
+    unsigned spins;                        /* PAUSEs executed */
     Insn *link;                            /* a branch that asks for the address of the block at link_rip (block.h: soft_link()) */
     Block *link_block;                     /* the block it stands in */
     uint64_t link_rip;
@@ -139,5 +139,10 @@ enum {
     EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7, EXC_DF = 8, EXC_TS = 10,
     EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
 };
+/* What serializing instructions do besides: earlier stores are seen by all before anything later is read. */
+static inline void soft_fence(void)
+{
+    __asm__ volatile("mfence" ::: "memory");   /* the builtin is unknown to the thread sanitizer */
+}
 static inline uint64_t insn_rip(const SoftCpu *cpu, const Insn *insn) { return cpu->block_rip + insn->start; }
 static inline uint64_t insn_next_rip(const SoftCpu *cpu, const Insn *insn) { return cpu->block_rip + insn->start + insn->length; }

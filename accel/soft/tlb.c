@@ -262,6 +262,7 @@ void tlb_flush_take(SoftCpu *cpu)
     if (__atomic_exchange_n(&cpu->sys.flush_wanted, 0, __ATOMIC_SEQ_CST)) {
         cpu->view = space_view(cpu->memory);
         cpu->sys.last_range = NULL;
+        cpu->sys.physical_mask = __atomic_load_n(&cpu->a20_wanted, __ATOMIC_SEQ_CST) ? UINT64_MAX : ~(UINT64_C(1) << 20);
         tlb_flush_all(cpu);
     }
 }
@@ -276,6 +277,8 @@ static void view_changed(void *opaque, const FlatView *old_view, const FlatView 
 void mmu_attach(SoftCpu *cpu)
 {
     tlb_init(cpu);
+    cpu->a20_wanted = true;
+    cpu->sys.physical_mask = UINT64_MAX;
     space_listen(cpu->memory, &(SpaceListener){ .changed = view_changed, .opaque = cpu });
 }
 
@@ -297,7 +300,6 @@ void mmu_begin(SoftCpu *cpu)
 
 void mmu_set_a20(SoftCpu *cpu, bool enabled)
 {
-    cpu->a20_mask_off = enabled;
-    cpu->sys.physical_mask = enabled ? UINT64_MAX : ~(UINT64_C(1) << 20);
-    tlb_flush_all(cpu);
+    __atomic_store_n(&cpu->a20_wanted, enabled, __ATOMIC_SEQ_CST);
+    tlb_flush_request(cpu);
 }

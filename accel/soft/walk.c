@@ -255,6 +255,7 @@ bool walk_page(SoftCpu *cpu, uint64_t linear, unsigned access, Walk *walk, uint3
         if (set_accessed(cpu, steps, count, size, access, walk)) {
             break;
         }
+        walk->dirty = false;               /* should this have been the last attempt: the next store walks again */
     }
     walk->physical &= cpu->sys.physical_mask;
     return true;

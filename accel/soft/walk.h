@@ -38,7 +38,8 @@ const FlatRange *mmu_range(SoftCpu *cpu, uint64_t physical);
 void mmu_ram_written(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length);
 static inline bool mmu_ram_logged(const RamBlock *ram)
 {
-    return ram->dirty[DIRTY_DISPLAY] || ram->dirty[DIRTY_MIGRATION] || ram->dirty[DIRTY_CODE];
+    return __atomic_load_n(&ram->dirty[DIRTY_DISPLAY], __ATOMIC_RELAXED) || __atomic_load_n(&ram->dirty[DIRTY_MIGRATION], __ATOMIC_RELAXED) ||
+           __atomic_load_n(&ram->dirty[DIRTY_CODE], __ATOMIC_RELAXED);
 }
 
 /* tlb.c: enters a page; read and write say which tags it may have. */

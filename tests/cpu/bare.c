@@ -54,7 +54,6 @@ Bare *bare_new(uint64_t bytes)
     memset(cpu->features, 0xff, sizeof cpu->features);
     cpu->sys.physical_limit = UINT64_C(0x000fffffffffffff) & ~((UINT64_C(1) << 46) - 1);
     mmu_attach(cpu);
-    mmu_set_a20(cpu, true);
     machine_unlock();
     epoch_enter();
     mmu_begin(cpu);

@@ -228,10 +228,12 @@ static void a20_gate(void)
     bare_put32(bare, 0x100500, 0x22222222);
     g_assert_cmphex(mmu_load32(cpu, NULL, 0x100500), ==, 0x22222222);
     mmu_set_a20(cpu, false);
+    tlb_flush_take(cpu);
     g_assert_cmphex(mmu_load32(cpu, NULL, 0x100500), ==, 0x11111111);
     mmu_store32(cpu, NULL, 0x300500, 0x33333333);
     g_assert_cmphex(bare_get32(bare, 0x200500), ==, 0x33333333);
     mmu_set_a20(cpu, true);
+    tlb_flush_take(cpu);
     g_assert_cmphex(mmu_load32(cpu, NULL, 0x100500), ==, 0x22222222);
     bare_free(bare);
 }
