@@ -112,6 +112,22 @@ void blk_close_all(void);                  /* at the end of the process, after t
 /* Synchronous, for loaders on the main thread before the machine runs: 0 or -errno. */
 int blk_pread(Blk *blk, uint64_t offset, void *buffer, size_t length);
 
+/* What a person or a manager does to a removable medium (blk-medium.c). Sentences are QMP's. Events tell of trays that moved. */
+const char *blk_device_name(const Blk *blk);               /* NULL: no device has it */
+void *blk_device_opaque(const Blk *blk);   /* what it gave to blk_attach_device() */
+bool blk_is_removable(const Blk *blk);     /* an empty drive without a device is */
+bool blk_has_tray(const Blk *blk);
+bool blk_tray_is_open(const Blk *blk);
+bool blk_tray_is_locked(const Blk *blk);
+bool blk_open_tray(Blk *blk, const char *who, bool force, GError **err);       /* a locked one: the guest is asked, and that is an error */
+bool blk_close_tray(Blk *blk, const char *who, GError **err);
+bool blk_take_medium(Blk *blk, const char *who, GError **err);
+bool blk_exchange_node(Blk *blk, Node *node, GError **err);            /* the same medium by way of another node: no device is told */
+/* overlay, which nobody uses yet, comes between node and the drives that have it; and goes again, with what was written into it. */
+bool blk_put_overlay(Node *node, Node *overlay, GError **err);
+bool blk_drop_overlay(Node *overlay, GError **err);
+bool blk_give_medium(Blk *blk, const char *who, Node *node, GError **err);
+
 typedef struct BlkStats {
     struct { uint64_t operations, bytes, total_ns, failed, invalid, merged; } of[BLK_OPS];
     int64_t last_access_ns;                /* CLOCK_STEADY; 0 never */

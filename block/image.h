@@ -54,6 +54,8 @@ typedef struct ImageBitmapOps {
     int (*list)(Node *node, GArray *out);                  /* of ImageBitmap */
 } ImageBitmapOps;
 
+/* QMP's ImageInfo, without what lies below it in the chain; name is its "filename". The caller owns it. */
+Value *image_info_value(Node *node, const char *name, GError **err);
 /* By name or id, with QEMU's errors for none and for an image without snapshots. */
 bool image_snapshot_find(Node *node, const char *name_or_id, ImageSnapshot *out, GError **err);
 void image_snapshot_clear(ImageSnapshot *snapshot);

@@ -68,7 +68,6 @@ bool img_print_creation_help(const char *format, const char *file, GError **err)
 bool img_print_amend_help(const char *format, GError **err);
 
 /* What qemu-img info says about an image, as QMP's ImageInfo. co; the caller owns it. */
-Value *img_info_value(Node *node, const char *name, GError **err);
 void img_print_specific(const Value *specific);            /* "Format specific information:", where there is any */
 void img_print_snapshots(GArray *snapshots);               /* of ImageSnapshot: the table */
 /* -l: reads of node come from that snapshot: snapshot.id=ID,snapshot.name=NAME or one of both. co. */

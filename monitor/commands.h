@@ -4,5 +4,6 @@
 #include "monitor/qmp.h"
 
 extern const QmpCommand core_commands[], fd_commands[], run_commands[], machine_commands[], cpu_commands[], pci_commands[], memory_commands[],
-                        hmp_qmp_commands[];
-extern const QmpType core_types[], fd_types[], run_types[], machine_types[], cpu_types[], pci_types[], event_types[];
+                        hmp_qmp_commands[], block_commands[], media_commands[], blockdev_commands[], job_commands[];
+extern const QmpType core_types[], fd_types[], run_types[], machine_types[], cpu_types[], pci_types[], event_types[], block_types[],
+                     media_types[], blockdev_types[], job_types[];

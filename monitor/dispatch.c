@@ -7,14 +7,18 @@
  */
 #include "base/error.h"
 #include "base/io-loop.h"
+#include "monitor/block.h"
 #include "monitor/commands.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
 const QmpCommand *const qmp_command_tables[] = {
-    core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, memory_commands, hmp_qmp_commands, NULL };
-const QmpType *const qmp_type_tables[] = { core_types, fd_types, run_types, machine_types, cpu_types, pci_types, event_types, NULL };
+    core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, memory_commands, hmp_qmp_commands, block_commands,
+    media_commands, blockdev_commands, job_commands, NULL };
+const char *(*const qmp_made_types[])(const char *name) = { block_made_type, NULL };
+const QmpType *const qmp_type_tables[] = { core_types, fd_types, run_types, machine_types, cpu_types, pci_types, event_types, block_types,
+    media_types, blockdev_types, job_types, NULL };
 
 static GHashTable *commands;               /* by name */
 static struct { Machine *machine; const Value *tree; } controlled;

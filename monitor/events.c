@@ -24,6 +24,7 @@ const QmpEvent qmp_events[] = {
     { "DEVICE_TRAY_MOVED", "device:str id:str tray-open:bool", "a tray was opened or closed" },
     { "GUEST_CRASHLOADED", "action:GuestPanicAction ?info:GuestPanicInformation", "the guest crashed and starts its crash kernel" },
     { "GUEST_PANICKED", "action:GuestPanicAction ?info:GuestPanicInformation", "the guest crashed" },
+    { "JOB_STATUS_CHANGE", "id:str status:JobStatus", "a job has come further" },
     { "POWERDOWN", NULL, "the power button was pressed" },
     { "RESET", "guest:bool reason:ShutdownCause", "the machine was reset" },
     { "RESUME", NULL, "the machine runs" },

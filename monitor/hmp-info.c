@@ -136,6 +136,50 @@ INFO(info_memory)
                            value_get_uint(reply, "plugged-memory", 0));
 }
 
+INFO(info_block)
+{
+    g_autoptr(Value) reply = hmp_qmp(session, out, "query-block", NULL);
+
+    for (size_t i = 0; i < value_length(reply); i++) {
+        const Value *drive = value_at(reply, i), *inserted = value_get(drive, "inserted");
+        const char *name = *text(drive, "device") ? text(drive, "device") : text(inserted, "node-name");
+        g_string_append(out, *name ? name : text(drive, "qdev"));
+        if (inserted) {
+            g_string_append_printf(out, " (%s): %s (%s%s)\n", text(inserted, "node-name"), text(inserted, "file"), text(inserted, "drv"),
+                                   value_get_bool(inserted, "ro", false) ? ", read-only" : "");
+        } else {
+            g_string_append(out, ": [not inserted]\n");
+        }
+        if (*text(drive, "qdev")) {
+            g_string_append_printf(out, "    Attached to:      %s\n", text(drive, "qdev"));
+        }
+        if (value_get_bool(drive, "removable", false)) {
+            g_string_append_printf(out, "    Removable device: %slocked, tray %s\n", value_get_bool(drive, "locked", false) ? "" : "not ",
+                                   value_get_bool(drive, "tray_open", false) ? "open" : "closed");
+        }
+        if (*text(inserted, "backing_file")) {
+            g_string_append_printf(out, "    Backing file:     %s (chain depth: %" PRId64 ")\n", text(inserted, "backing_file"),
+                                   value_get_int(inserted, "backing_file_depth", 0));
+        }
+    }
+}
+
+INFO(info_blockstats)
+{
+    static const char *const members[] = { "rd_bytes", "wr_bytes", "rd_operations", "wr_operations", "flush_operations", "wr_total_time_ns",
+                                           "rd_total_time_ns", "flush_total_time_ns", "rd_merged", "wr_merged" };
+    g_autoptr(Value) reply = hmp_qmp(session, out, "query-blockstats", NULL);
+
+    for (size_t i = 0; i < value_length(reply); i++) {
+        const Value *drive = value_at(reply, i);
+        g_string_append_printf(out, "%s:", *text(drive, "device") ? text(drive, "device") : text(drive, "qdev"));
+        for (size_t j = 0; j < G_N_ELEMENTS(members); j++) {
+            g_string_append_printf(out, " %s=%" PRIu64, members[j], value_get_uint(value_get(drive, "stats"), members[j], 0));
+        }
+        g_string_append_c(out, '\n');
+    }
+}
+
 static void pci_region(const Value *region, GString *out)
 {
     int64_t address = value_get_int(region, "address", -1), size = value_get_int(region, "size", 0);
@@ -273,6 +317,8 @@ INFO(info_qom_tree)
 }
 
 const HmpCommand hmp_infos[] = {
+    { "block", NULL, "drives and the images in them", info_block },
+    { "blockstats", NULL, "what drives have done", info_blockstats },
     { "chardev", NULL, "character streams", info_chardev },
     { "cpus", NULL, "processors and their threads", info_cpus },
     { "iothreads", NULL, "I/O threads", info_iothreads },

@@ -11,6 +11,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "block/blk.h"
 #include "monitor/memory.h"
 #include <inttypes.h>
 #include <string.h>
@@ -297,8 +298,58 @@ static void run_trace_event(Session *session, const Words *words, GString *out)
     }
 }
 
+/* ---- media ---- */
+
+/* A drive's id, or a device's. */
+static Value *drive_args(const char *name)
+{
+    return hmp_args(blk_find(name) ? "device" : "id", name);
+}
+
+static void run_eject(Session *session, const Words *words, GString *out)
+{
+    bool force = words->count > 1 && strcmp(words->items[0], "-f") == 0;
+    Value *args = drive_args(words->items[force]);
+
+    if (force) {
+        value_set(args, "force", value_new_bool(true));
+    }
+    hmp_do(session, out, "eject", args);
+}
+
+static void run_change(Session *session, const Words *words, GString *out)
+{
+    Value *args = drive_args(words->items[0]);
+
+    value_set(args, "filename", value_new_string(words->items[1]));
+    if (words->count > 2) {
+        value_set(args, "format", value_new_string(words->items[2]));
+    }
+    if (words->count > 3) {
+        value_set(args, "read-only-mode", value_new_string(words->items[3]));
+    }
+    hmp_do(session, out, "blockdev-change-medium", args);
+}
+
+static void run_resize(Session *session, const Words *words, GString *out)
+{
+    Value *args = hmp_args(blk_find(words->items[0]) ? "device" : "node-name", words->items[0]);
+    uint64_t size;
+
+    if (!parse_size(words->items[1], 1 << 20, &size) || size > INT64_MAX) {
+        g_string_append_printf(out, "Error: '%s' is no size\n", words->items[1]);
+        value_unref(args);
+        return;
+    }
+    value_set(args, "size", value_new_uint(size));
+    hmp_do(session, out, "block_resize", args);
+}
+
 const HmpCommand hmp_commands[] = {
+    { "block_resize", "device size", "another size for a disk; a bare number is in MiB", run_resize, .least = 2 },
+    { "change", "device filename [format [read-only-mode]]", "another image into a drive", run_change, .least = 2 },
     { "cont|c", NULL, "lets the processors run", run_cont },
+    { "eject", "[-f] device", "opens the tray and takes the medium out; -f: although the guest has locked it", run_eject, .least = 1 },
     { "help|?", "[command]", "this list, or a line of it", run_help },
     { "info", "[subject]", "tells about a subject; alone it lists them", run_info },
     { "log", "item1[,...]", "what to log; none switches it off", run_log, .least = 1 },

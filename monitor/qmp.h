@@ -59,6 +59,7 @@ typedef struct QmpEvent {
 /* dispatch.c */
 extern const QmpCommand *const qmp_command_tables[];                   /* NULL-terminated; so are the others */
 extern const QmpType *const qmp_type_tables[];
+extern const char *(*const qmp_made_types[])(const char *name);        /* texts of types that follow from other tables; each NULL: not its name */
 const QmpCommand *qmp_command_find(const char *name);
 /* Checks and runs; commands that wait only inside a coroutine. What HMP and the dispatcher of a session call. */
 Value *qmp_call(Session *session, const QmpCommand *command, const Value *args, GError **err);

@@ -62,6 +62,12 @@ static const char *text_of_name(const char *name)
             }
         }
     }
+    for (size_t i = 0; qmp_made_types[i]; i++) {
+        const char *text = qmp_made_types[i](name);
+        if (text) {
+            return text;
+        }
+    }
     return NULL;
 }
 

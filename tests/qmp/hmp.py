@@ -34,7 +34,8 @@ def _():
 
 @case("every command and info has a line of help, and every info says something")
 def _():
-    with Vm(*ARGS, "-object", "iothread,id=io0", "-device", "virtio-rng-pci,id=r") as vm:
+    with Vm(*ARGS, "-object", "iothread,id=io0", "-device", "virtio-rng-pci,id=r", "-drive", "if=none,id=d,file=null-co://,format=raw",
+            "-device", "virtio-blk-pci,drive=d", "-device", "ide-cd,id=cd") as vm:
         commands = re.findall(r"^(\S+) .*-- \w", say(vm, "help"), re.M)
         infos = re.findall(r"^info (\S+) .*-- \w", say(vm, "info"), re.M)
         check(len(commands) >= 16 and len(infos) >= 15 and len(say(vm, "help").splitlines()) == len(commands), (commands, infos))
@@ -42,6 +43,9 @@ def _():
             check(say(vm, f"info {info}").strip(), f"info {info} says nothing")
         check("RIP=" in say(vm, "info registers").upper().replace("EIP=", "RIP=") or "rip" in say(vm, "info registers"), say(vm, "info registers"))
         check("virtio-rng" in say(vm, "info qtree") and "pc.ram" in say(vm, "info mtree") and "peripheral" in say(vm, "info qom-tree"), "trees")
+        say(vm, "eject cd")
+        check("tray open" in say(vm, "info block") and "Error" in say(vm, "change cd /nonexistent/x") and "removable" in say(vm, "eject d"), "media")
+        check(say(vm, "block_resize d 2") == "" or "Error" in say(vm, "block_resize d 2"), "size")
         check("peripheral" not in say(vm, "info qom-tree /machine/peripheral/r").split("\n", 1)[1], "part of the tree")
 
 
@@ -49,7 +53,7 @@ def _():
 def _():
     with Vm(*ARGS) as vm:
         for line in ("p", "p (", "p 1+", "p 1/0", "p $nosuch", "p " + "(" * 10000, "x", "x /99999999x 0", "x /4i 0", "x /z 0", "memsave 1", "memsave x 1 /nonexistent/y", "log", "log nosuch",
-                     "trace-event nosuch on", "trace-event x maybe", '"', '"\\', "info", "help nosuch", "x" * 100000, "\x01\x02", "pmemsave 0 1 /nonexistent/x"):
+                     "trace-event nosuch on", "trace-event x maybe", '"', '"\\', "info", "help nosuch", "x" * 100000, "\x01\x02", "pmemsave 0 1 /nonexistent/x", "eject", "eject nosuch", "change", "change nosuch /x", "block_resize x y", "block_resize nosuch 1"):
             check(isinstance(say(vm, line), str), line)
         check(vm.error("human-monitor-command", {"command-line": "info status", "cpu-index": 99}) == ("GenericError", "Parameter 'cpu-index' expects a CPU number"), "cpu 99")
         say(vm, "quit")
