@@ -42,7 +42,7 @@ static void set_register(SoftCpu *cpu, unsigned number, const uint8_t *value, un
     memcpy(image_ymm_high(cpu, number), whole + HALF, HALF);
 }
 
-/* Of size bytes anywhere; EFLAGS.AC wants the alignment of SSE's operands. */
+/* Anywhere but for the aligned moves. */
 static inline uint64_t operand_address(SoftCpu *cpu, const Insn *insn, unsigned bytes, bool write)
 {
     return insn->vector & VECTOR_ALIGNED ? vector_aligned_address(cpu, insn, bytes, write) : soft_address(cpu, insn, bytes, write);
@@ -61,7 +61,7 @@ SOFT_HANDLER(vex_general)
     if (!insn->memory) {
         to.rm = vex_slot(cpu, vector_rm_file(word), insn->rm);
         flags = vector_run(cpu, insn, &to);
-    } else if (word & VECTOR_WRITES_RM) {                  /* vcvtps2ph: its own exceptions and flags come before the store's */
+    } else if (word & VECTOR_WRITES_RM) {                  /* vcvtps2ph: its own exceptions and flags come before the store's faults */
         to.rm = cpu->bounce;
         flags = vector_run(cpu, insn, &to);
         uint64_t linear = soft_address(cpu, insn, bytes, true);

@@ -42,7 +42,7 @@ enum {
  *
  * Of vector registers: with L=0 (and for scalars, whose L is ignored and had best be 0) nothing beyond 16 bytes is read; a register
  * that is written is always written whole: what the operation does not give is zero up to bit 255. reg is read unless it is only written:
- * see vector_reads_reg().
+ * see vector_reads_reg(). Shifts by an immediate have no reg: rm is read, vvvv written.
  */
 enum {
     VEX_L_0 = 0, VEX_L_1 = 1, VEX_L_ANY = 2, VEX_L_RULE = 3,
