@@ -14,7 +14,7 @@
 #include "cli/img.h"
 #include "cli/io.h"
 #include "cli/keyval.h"
-#include "cli/objects.h"
+#include "hw/objects.h"
 #include "cli/options.h"
 #include "hw/core/machine.h"
 #include "monitor/qmp.h"

@@ -6,7 +6,7 @@
  */
 #include "block/driver.h"
 #include "cli/keyval.h"
-#include "cli/objects.h"
+#include "hw/objects.h"
 #include "cli/options.h"
 #include <errno.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@
 #include "base/loop.h"
 #include "base/timer.h"
 #include "block/drive.h"
-#include "cli/objects.h"
+#include "hw/objects.h"
 #include "hw/core/exit-status.h"
 #include "hw/machine/firmware.h"
 #include "monitor/qtest.h"
@@ -30,7 +30,6 @@ typedef struct Run {
     const Value *tree;
     Config *config;
     Machine *machine;
-    GPtrArray *chardevs;
     Qtest *qtest;
     Timer timeout;
 } Run;
@@ -111,7 +110,6 @@ static bool open_chardevs(Run *run, GError **err)
             }
             return false;
         }
-        g_ptr_array_add(run->chardevs, chardev);
     }
     signals_block();                       /* from here on the main loop hears them; a wait for a peer could be broken off */
     return true;
@@ -238,15 +236,29 @@ static void quit_key(void *opaque)
     machine_request_shutdown(opaque, CAUSE_HOST_UI);
 }
 
+static bool speaks_qmp(const Run *run, const char *id)
+{
+    const Value *monitors = value_get(run->tree, "monitors");
+
+    for (size_t i = 0; i < value_length(monitors); i++) {
+        const Value *monitor = value_at(monitors, i);
+        if (strcmp(value_get_string(monitor, "chardev", ""), id) == 0 && strcmp(value_get_string(monitor, "mode", ""), "control") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Of the first stream that a guest wrote to: COM1's, as a rule. */
 static char *last_console_line(const Run *run)
 {
     const char *test_session = value_get_string(run->tree, "qtest", "");
+    const Object *home = object_container("/chardevs");
 
-    for (guint i = 0; i < run->chardevs->len; i++) {
-        const Chardev *chardev = run->chardevs->pdata[i];
+    for (guint i = 0; home->children && i < home->children->len; i++) {
+        const Chardev *chardev = home->children->pdata[i];
         g_autofree char *line = chardev_last_line(chardev);
-        if (*line && strcmp(chardev_id(chardev), test_session) != 0) {
+        if (*line && strcmp(chardev_id(chardev), test_session) != 0 && !speaks_qmp(run, chardev_id(chardev))) {
             return g_steal_pointer(&line);
         }
     }
@@ -321,16 +333,13 @@ static void clean_up(Run *run)
     }
     blk_close_all();
     objects_remove_all();
-    for (guint i = run->chardevs->len; i-- > 0;) {
-        chardev_unref(run->chardevs->pdata[i]);
-    }
-    g_ptr_array_free(run->chardevs, TRUE);
+    chardev_remove_all();
     pidfile_remove();
 }
 
 int run(Config *config)
 {
-    Run this = { .tree = config->tree, .config = config, .chardevs = g_ptr_array_new() };
+    Run this = { .tree = config->tree, .config = config };
 
     timer_init(&this.timeout, CLOCK_STEADY, time_is_up, &this);
     g_autoptr(GError) err = NULL;

@@ -136,6 +136,15 @@ INFO(info_memory)
                            value_get_uint(reply, "plugged-memory", 0));
 }
 
+INFO(info_balloon)
+{
+    g_autoptr(Value) reply = hmp_qmp(session, out, "query-balloon", NULL);
+
+    if (reply) {
+        g_string_append_printf(out, "balloon: actual=%" PRIu64 "\n", value_get_uint(reply, "actual", 0) >> 20);
+    }
+}
+
 INFO(info_block)
 {
     g_autoptr(Value) reply = hmp_qmp(session, out, "query-block", NULL);
@@ -317,6 +326,7 @@ INFO(info_qom_tree)
 }
 
 const HmpCommand hmp_infos[] = {
+    { "balloon", NULL, "how much memory the guest has now", info_balloon },
     { "block", NULL, "drives and the images in them", info_block },
     { "blockstats", NULL, "what drives have done", info_blockstats },
     { "chardev", NULL, "character streams", info_chardev },

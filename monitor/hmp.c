@@ -10,8 +10,10 @@
 #include "monitor/hmp.h"
 #include "base/field.h"
 #include "base/log.h"
+#include "base/option.h"
 #include "base/trace.h"
 #include "block/blk.h"
+#include "hw/objects.h"
 #include "monitor/memory.h"
 #include <inttypes.h>
 #include <string.h>
@@ -345,16 +347,105 @@ static void run_resize(Session *session, const Words *words, GString *out)
     hmp_do(session, out, "block_resize", args);
 }
 
+/* ---- devices and objects ---- */
+
+static Value *options_of(const char *who, const char *implied, const char *text, GString *out)
+{
+    const OptionGrammar grammar = { .who = who, .implied = implied };
+    g_autoptr(GError) err = NULL;
+    Value *options = option_parse(&grammar, text, &err);
+
+    if (!options) {
+        g_string_append_printf(out, "Error: %s\n", err->message);
+    }
+    return options;
+}
+
+static void run_device_add(Session *session, const Words *words, GString *out)
+{
+    Value *args = options_of("device_add", "driver", words->items[0], out);
+
+    if (args) {
+        hmp_do(session, out, "device_add", args);
+    }
+}
+
+static void run_device_del(Session *session, const Words *words, GString *out)
+{
+    hmp_do(session, out, "device_del", hmp_args("id", words->items[0]));
+}
+
+/* What is a number or a switch in the object's table becomes one. */
+static Value *typed(const Value *options)
+{
+    const ObjectKind *kind = object_kind_find(value_get_string(options, "qom-type", ""), NULL);
+    Value *args = value_new_object();
+
+    for (size_t i = 0; i < value_length(options); i++) {
+        const char *key = value_key_at(options, i), *text = value_string(value_member_at(options, i));
+        const Field *field = kind ? field_find(kind->keys, key) : NULL;
+        uint64_t number;
+        bool on;
+        if (field && text && field->kind == FIELD_BOOL && parse_bool(text, &on)) {
+            value_set(args, key, value_new_bool(on));
+        } else if (field && text && field->kind != FIELD_STR && field->kind != FIELD_ENUM && parse_size(text, 1, &number)) {
+            value_set(args, key, value_new_uint(number));
+        } else {
+            value_set(args, key, value_ref(value_member_at(options, i)));
+        }
+    }
+    return args;
+}
+
+static void run_object_add(Session *session, const Words *words, GString *out)
+{
+    g_autoptr(Value) options = options_of("object_add", "qom-type", words->items[0], out);
+
+    if (options) {
+        hmp_do(session, out, "object-add", typed(options));
+    }
+}
+
+static void run_object_del(Session *session, const Words *words, GString *out)
+{
+    hmp_do(session, out, "object-del", hmp_args("id", words->items[0]));
+}
+
+static void run_chardev_remove(Session *session, const Words *words, GString *out)
+{
+    hmp_do(session, out, "chardev-remove", hmp_args("id", words->items[0]));
+}
+
+static void run_balloon(Session *session, const Words *words, GString *out)
+{
+    Value *args = value_new_object();
+    uint64_t bytes;
+
+    if (!parse_size(words->items[0], 1 << 20, &bytes) || bytes > INT64_MAX) {
+        g_string_append_printf(out, "Error: '%s' is no size\n", words->items[0]);
+        value_unref(args);
+        return;
+    }
+    value_set(args, "value", value_new_uint(bytes));
+    hmp_do(session, out, "balloon", args);
+}
+
 const HmpCommand hmp_commands[] = {
+    { "balloon", "size", "how much memory the guest shall keep; a bare number is in MiB", run_balloon, .least = 1 },
     { "block_resize", "device size", "another size for a disk; a bare number is in MiB", run_resize, .least = 2 },
     { "change", "device filename [format [read-only-mode]]", "another image into a drive", run_change, .least = 2 },
+    { "chardev-remove", "id", "closes a character stream that nothing uses", run_chardev_remove, .least = 1 },
     { "cont|c", NULL, "lets the processors run", run_cont },
+    { "device_add", "driver[,property=value...]", "adds a device, as -device does", run_device_add, .least = 1 },
+    { "device_del", "id", "asks the guest to let a device go", run_device_del, .least = 1 },
     { "eject", "[-f] device", "opens the tray and takes the medium out; -f: although the guest has locked it", run_eject, .least = 1 },
     { "help|?", "[command]", "this list, or a line of it", run_help },
     { "info", "[subject]", "tells about a subject; alone it lists them", run_info },
     { "log", "item1[,...]", "what to log; none switches it off", run_log, .least = 1 },
     { "memsave", "addr size file", "virtual memory into a file", run_memsave, .least = 3 },
     { "nmi", NULL, "a non-maskable interrupt", run_nmi },
+    { "object_add", "type,id=name[,property=value...]", "makes an object, as -object does", run_object_add, .least = 1 },
+    { "object_del", "id", "takes away an object that nothing uses", run_object_del, .least = 1 },
     { "pmemsave", "addr size file", "physical memory into a file", run_pmemsave, .least = 3 },
     { "print|p", "/fmt expr", "computes: numbers, $registers, + - * / % & | ^ ~ ( )", run_print, .least = 1, .rest = true },
     { "quit|q", NULL, "ends the process; the guest is not asked", run_quit },

@@ -5,7 +5,7 @@
  * A command is a row of a table in the file that has its function; all tables are named in dispatch.c. Arguments, results and event
  * data are written as text, in a notation that says what QMP's own schema says:
  *
- *   "id:str ?force:bool sizes:[size]"         members; "?" may be left out; "[T]" a list of T
+ *   "id:str ?force:bool sizes:[size]"         members; "?" may be left out; "[T]" a list of T; "..." allows others
  *   "StatusInfo"                              a type of some QmpType table
  *   NULL                                      nothing: {}
  *

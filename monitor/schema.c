@@ -28,6 +28,7 @@ struct Type {
     GPtrArray *values;                     /* enum: of const char * */
     GArray *members, *branches;            /* of Part */
     const char *tag;                       /* of a union */
+    bool open;                             /* "...": members beside these are the command's own affair */
     char *shown;                           /* the name in the schema, given when it is first told */
     bool told;
 };
@@ -103,7 +104,9 @@ static void read_object(Type *type, char **words)
     type->members = g_array_new(FALSE, FALSE, sizeof(Part));
     type->branches = g_array_new(FALSE, FALSE, sizeof(Part));
     for (; *words; words++) {
-        if (strcmp(*words, ";") == 0) {
+        if (strcmp(*words, "...") == 0) {
+            type->open = true;
+        } else if (strcmp(*words, ";") == 0) {
             section++;
         } else if (section == 1) {
             type->tag = g_intern_string(*words);
@@ -287,7 +290,7 @@ static bool check_object(const Type *type, const Value *object, const Place *pla
     if (!check_members(type, object, place, err)) {
         return false;
     }
-    for (size_t i = 0; i < value_length(object); i++) {
+    for (size_t i = 0; !type->open && i < value_length(object); i++) {
         const Place here = { place, value_key_at(object, i), 0 };
         if (!knows_member(type, object, here.name)) {
             return wrong(err, &here, "unexpected");

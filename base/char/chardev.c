@@ -226,6 +226,15 @@ void chardev_unref(Chardev *chardev)
     }
 }
 
+void chardev_remove_all(void)
+{
+    Object *home = object_container(CHARDEV_HOME);
+
+    while (home->children && home->children->len) {
+        chardev_unref((Chardev *)home->children->pdata[home->children->len - 1]);
+    }
+}
+
 const char *chardev_id(const Chardev *chardev)
 {
     return chardev->id;

@@ -33,6 +33,7 @@ typedef struct ChardevUser {
 Chardev *chardev_new(const Value *config, GError **err);
 Chardev *chardev_find(const char *id);
 void chardev_unref(Chardev *chardev);
+void chardev_remove_all(void);             /* at the end of the process: every stream that is left, the newest first */
 const char *chardev_id(const Chardev *chardev);
 bool chardev_attach(Chardev *chardev, const ChardevUser *user, void *opaque, GError **err);   /* fails when in use */
 void chardev_detach(Chardev *chardev);

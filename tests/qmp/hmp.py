@@ -44,6 +44,8 @@ def _():
         check("RIP=" in say(vm, "info registers").upper().replace("EIP=", "RIP=") or "rip" in say(vm, "info registers"), say(vm, "info registers"))
         check("virtio-rng" in say(vm, "info qtree") and "pc.ram" in say(vm, "info mtree") and "peripheral" in say(vm, "info qom-tree"), "trees")
         say(vm, "eject cd")
+        check(say(vm, "object_add iothread,id=io1,poll-max-ns=5") == "" and "io1" in say(vm, "info iothreads") and say(vm, "object_del io1") == "", "objects")
+        check(say(vm, "device_add virtio-rng-pci,id=r2") == "" and "r2" in say(vm, "info qtree") and say(vm, "device_del r2") == "", "devices")
         check("tray open" in say(vm, "info block") and "Error" in say(vm, "change cd /nonexistent/x") and "removable" in say(vm, "eject d"), "media")
         check(say(vm, "block_resize d 2") == "" or "Error" in say(vm, "block_resize d 2"), "size")
         check("peripheral" not in say(vm, "info qom-tree /machine/peripheral/r").split("\n", 1)[1], "part of the tree")
@@ -53,7 +55,7 @@ def _():
 def _():
     with Vm(*ARGS) as vm:
         for line in ("p", "p (", "p 1+", "p 1/0", "p $nosuch", "p " + "(" * 10000, "x", "x /99999999x 0", "x /4i 0", "x /z 0", "memsave 1", "memsave x 1 /nonexistent/y", "log", "log nosuch",
-                     "trace-event nosuch on", "trace-event x maybe", '"', '"\\', "info", "help nosuch", "x" * 100000, "\x01\x02", "pmemsave 0 1 /nonexistent/x", "eject", "eject nosuch", "change", "change nosuch /x", "block_resize x y", "block_resize nosuch 1"):
+                     "trace-event nosuch on", "trace-event x maybe", '"', '"\\', "info", "help nosuch", "x" * 100000, "\x01\x02", "pmemsave 0 1 /nonexistent/x", "eject", "eject nosuch", "change", "change nosuch /x", "block_resize x y", "block_resize nosuch 1", "device_add", "device_add nosuch", "device_add ,,,", "device_del nosuch", "object_add foo", "object_add iothread", "object_del x", "chardev-remove x", "balloon 5", "balloon x"):
             check(isinstance(say(vm, line), str), line)
         check(vm.error("human-monitor-command", {"command-line": "info status", "cpu-index": 99}) == ("GenericError", "Parameter 'cpu-index' expects a CPU number"), "cpu 99")
         say(vm, "quit")

@@ -4,7 +4,7 @@
  *
  * Tests    tests/cli/options.py, tests/cli/config.py
  */
-#include "cli/objects.h"
+#include "hw/objects.h"
 #include "base/error.h"
 #include "base/secret.h"
 #include "block/filter/throttle-group.h"
