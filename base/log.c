@@ -35,6 +35,7 @@ static const struct {
     { "in_asm", LOG_IN_ASM, "guest code as it is decoded, block by block" },
     { "exec", LOG_EXEC, "each block of guest code that runs" },
     { "cpu", LOG_CPU, "the registers before each block" },
+    { "accel", LOG_ACCEL, "what the accelerator found on this host and chose" },
     { "trace", LOG_TRACE, "trace points: trace:PATTERN turns some on, trace:help lists them" },
 };
 

@@ -22,6 +22,7 @@ typedef enum {
     LOG_EXEC = 1 << 5,                     /* -d exec: blocks as they run */
     LOG_CPU = 1 << 6,                      /* -d cpu: registers before each block */
     LOG_TRACE = 1 << 7,                    /* trace points */
+    LOG_ACCEL = 1 << 8,                    /* -d accel: what the accelerator found and chose */
 } LogMask;
 extern uint32_t log_mask;
 static inline bool log_enabled(LogMask item) { return __builtin_expect((__atomic_load_n(&log_mask, __ATOMIC_RELAXED) & item) != 0, 0); }

@@ -18,6 +18,7 @@
  */
 #include "accel/soft/block.h"
 #include "accel/soft/code-page.h"
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "accel/soft/walk.h"
@@ -53,6 +54,7 @@ typedef struct Build {
 } Build;
 
 typedef struct BlockCache {
+    SoftCpu *cpu;
     Block *hash[1 << HASH_BITS];
     Block *garbage;
     size_t insns, garbage_insns;
@@ -139,6 +141,9 @@ static void drop(BlockCache *cache, Block *block)
     unlink_from_pages(block);
     for (unsigned i = 0; i <= block->count; i++) {
         block->insns[i].run = leave_dropped;
+    }
+    if (block->trans) {
+        jit_block_dropped(cache->cpu, block);
     }
     block->dropped = true;
     block->hash_next = cache->garbage;
@@ -460,6 +465,7 @@ static void block_init(Block *block, const Build *build, uint64_t key, uint32_t 
     block->count = (uint16_t)build->count;
     block->length = (uint16_t)build->length;
     block->second_host = build->second_host;
+    block->heat = JIT_HEAT;
     memcpy(block->insns, build->insns, build->count * sizeof(Insn));
     memset(&block->insns[build->count], 0, sizeof(Insn));
     block->insns[build->count].start = (uint16_t)build->length;
@@ -636,6 +642,20 @@ static void link_to(SoftCpu *cpu, Block *block)
     cpu->link = NULL;
 }
 
+Block *block_find(SoftCpu *cpu)
+{
+    uint64_t linear = code_linear(cpu);
+    const uint8_t *host;
+
+    mmu_fetch_page(cpu, linear, &host);
+    uint64_t key = (uint64_t)(uintptr_t)host + (linear & PAGE_MASK);
+    Block *block = host ? cpu->blocks->hash[hash_slot(key, cpu->mode_key)] : NULL;
+    while (block && (block->key != key || block->mode != cpu->mode_key)) {
+        block = block->hash_next;
+    }
+    return block && still_good(cpu, block, linear) ? block : NULL;
+}
+
 Block *block_get(SoftCpu *cpu, bool single)
 {
     uint64_t linear = code_linear(cpu), physical;
@@ -675,6 +695,7 @@ void block_run(SoftCpu *cpu, Block *block)
     cpu->block = block;
     cpu->block_rip = cpu->rip;
     cpu->budget -= block->count;
+    block->heat--;
 #if SOFT_THREADED
     block->insns[0].run(cpu, block->insns);
 #else
@@ -698,6 +719,7 @@ bool block_add_cpu(SoftCpu *cpu)
         return false;
     }
     memset(cpu->blocks, 0, sizeof *cpu->blocks);
+    cpu->blocks->cpu = cpu;
     if (!code_add_cpu(cpu)) {
         free(cpu->blocks);
         cpu->blocks = NULL;

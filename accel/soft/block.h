@@ -19,6 +19,8 @@
 
 enum { BLOCK_LIMIT = 64 };
 
+typedef struct Trans Trans;
+
 struct Block {
     uint64_t key;                          /* of the hash: host address of the first byte */
     uint32_t mode;                         /* mode_key, perhaps with KEY_SINGLE */
@@ -29,6 +31,8 @@ struct Block {
     Block *page_next[2];
     const uint8_t *second_host;            /* page[1]'s, compared at every look-up: linear neighbours need not stay neighbours */
     uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not relied on (block.c) */
+    Trans *trans;                          /* its host code, one for each RIP that it was hot at */
+    int32_t heat;                          /* executions left until it is worth host code; the run loop decides */
     bool dropped;
     bool linked;                           /* its last instructions may hold addresses of blocks */
     _Alignas(64) Insn insns[];
@@ -47,7 +51,7 @@ static inline unsigned jump_slot(uint64_t rip)
 /* Enters a block, unless something wants the run loop. */
 static inline __attribute__((always_inline)) void soft_enter(SoftCpu *cpu, Block *block, uint64_t rip)
 {
-    if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask) && (cpu->budget -= block->count) >= 0, 1)) {
+    if (__builtin_expect(!(__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & cpu->poll_mask) && (cpu->budget -= block->count) >= 0 && block->heat-- > 0, 1)) {
         cpu->block = block;
         cpu->block_rip = rip;
         block->insns[0].run(cpu, block->insns);
@@ -97,6 +101,8 @@ void block_written_here(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t l
 
 /* The block for cpu->rip in the current mode; decodes it when it is new. Raises what fetching raises. Valid until the next call. */
 Block *block_get(SoftCpu *cpu, bool single);
+/* The block that block_get() would give, when it is there already and as good; raises what fetching raises. */
+Block *block_find(SoftCpu *cpu);
 void block_run(SoftCpu *cpu, Block *block);                /* and what follows it, until something wants the run loop */
 bool block_add_cpu(SoftCpu *cpu);          /* machine lock; false: no memory for its cache */
 void block_remove_cpu(SoftCpu *cpu);

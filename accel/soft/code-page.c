@@ -193,7 +193,7 @@ static uint64_t ask_for_protection(SoftCpu *cpu, const uint8_t *host)
         SoftCpu *other = cpu_number(i);
 
         if (other && other != cpu && __atomic_load_n(&other->code.inside, __ATOMIC_SEQ_CST)) {
-            __atomic_fetch_or(&other->request, REQUEST_PROTECT, __ATOMIC_SEQ_CST);
+            soft_request(other, REQUEST_PROTECT);
         }
     }
     return before + 1;
@@ -322,7 +322,7 @@ static void tell(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t length)
             inbox->overflow = true;
         }
     }
-    __atomic_fetch_or(&cpu->request, REQUEST_CODE, __ATOMIC_SEQ_CST);
+    soft_request(cpu, REQUEST_CODE);
     pthread_mutex_unlock(&inbox->lock);
     if (first && inbox->wake) {
         inbox->wake(cpu->cpu);             /* it may sleep for long, and its old code would slow down all stores there */

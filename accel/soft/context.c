@@ -9,25 +9,26 @@
 #include "accel/soft/soft.h"
 #include "accel/soft/block.h"
 #include "accel/soft/flags.h"
+#include "accel/soft/flat.h"
 #include "accel/soft/fpu.h"
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "accel/soft/walk.h"
 #include "accel/soft/vector-stub.h"
 #include "base/epoch.h"
 #include "base/lock.h"
-#include <stdlib.h>
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------ */
 
 SoftCpu *soft_context_new(AddressSpace *memory, AddressSpace *ports)
 {
-    SoftCpu *cpu = vector_stub_open() ? aligned_alloc(4096, (sizeof *cpu + 4095) & ~(size_t)4095) : NULL;
+    SoftCpu *cpu = vector_stub_open() ? flat_context_new() : NULL;
 
     if (!cpu) {
         return NULL;
     }
-    memset(cpu, 0, sizeof *cpu);
+    cpu->jit.calm = 1;
     cpu->memory = memory;
     cpu->ports = ports;
     return cpu;
@@ -46,11 +47,12 @@ bool soft_context_attach(SoftCpu *cpu)
 /* Others may be about to tell it that its code was written. */
 void soft_context_free(SoftCpu *cpu)
 {
+    jit_close(cpu);
     if (cpu->blocks) {
         block_remove_cpu(cpu);
         mmu_detach(cpu);
     }
-    epoch_retire(free, cpu);
+    epoch_retire(flat_context_free, cpu);
 }
 
 /* ---- state ----------------------------------------------------------------------------------------------------------------- */
@@ -269,6 +271,12 @@ void soft_set_flat(SoftCpu *cpu, unsigned code_size, unsigned cpl, uint64_t tabl
     state.activity = CPU_RUNNABLE;
     soft_state_set(cpu, &state);
     image_set_u16(cpu, IMAGE_FCW, FCW_DEFAULT);
+}
+
+bool soft_translate(SoftCpu *cpu)
+{
+    cpu->jit.force = jit_open(cpu, 16 << 20);
+    return cpu->jit.force;
 }
 
 SoftStop soft_run(SoftCpu *cpu, uint64_t count, uint64_t *done)

@@ -57,12 +57,17 @@ void fpu_import(SoftCpu *cpu, const uint8_t *image, size_t bytes)
     }
 }
 
+void fpu_park_mxcsr(SoftCpu *cpu)
+{
+    image_set_u32(cpu, IMAGE_MXCSR, host_mxcsr() & MXCSR_WRITABLE);
+    host_set_mxcsr(MXCSR_DEFAULT);
+    cpu->mxcsr_live = false;
+}
+
 void fpu_park_slow(SoftCpu *cpu)
 {
     if (cpu->mxcsr_live) {
-        image_set_u32(cpu, IMAGE_MXCSR, host_mxcsr() & MXCSR_WRITABLE);
-        host_set_mxcsr(MXCSR_DEFAULT);
-        cpu->mxcsr_live = false;
+        fpu_park_mxcsr(cpu);
     }
     if (cpu->fpu_live) {
         uint8_t host[IMAGE_LEGACY] __attribute__((aligned(16)));

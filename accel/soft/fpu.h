@@ -31,6 +31,7 @@ static inline void *image_st(SoftCpu *cpu, unsigned n) { return cpu->xsave + IMA
 
 /* Everything home into the image; the host's x87 and MXCSR as C wants them. Cheap when nothing lives there. */
 void fpu_park_slow(SoftCpu *cpu);
+void fpu_park_mxcsr(SoftCpu *cpu);         /* mxcsr_live: only that */
 static inline void fpu_park(SoftCpu *cpu)
 {
     if (__builtin_expect(cpu->fpu_live | cpu->mxcsr_live, 0)) {

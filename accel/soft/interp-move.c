@@ -226,7 +226,7 @@ static void spin_hint(SoftCpu *cpu, const Insn *insn)
 {
     (void)insn;
     if (cpu->shares) {
-        __atomic_fetch_or(&cpu->request, REQUEST_YIELD, __ATOMIC_RELAXED);
+        soft_request(cpu, REQUEST_YIELD);
     } else if (++cpu->spins % SPINS == 0) {
         sched_yield();
     }

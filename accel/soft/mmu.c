@@ -13,6 +13,7 @@
  */
 #include "accel/soft/mmu.h"
 #include "accel/soft/block.h"
+#include "accel/soft/flat.h"
 #include "accel/soft/walk.h"
 #include "accel/x86/optab.h"
 
@@ -130,6 +131,26 @@ static void translate(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
 
         tlb_fill(cpu, mode, linear, &walk, page->host, may_write);
     }
+}
+
+bool mmu_fill(SoftCpu *cpu, uint64_t linear, bool write)
+{
+    unsigned mode = cpu->sys.tlb_mode;
+    uint32_t error;
+    Walk walk;
+    Page page;
+
+    if ((cpu->sys.paging == PAGING_4LEVEL && !is_canonical(linear)) ||
+        !walk_page(cpu, linear, access_of_mode(cpu, mode) | (write ? ACCESS_WRITE : 0), &walk, &error)) {
+        return false;
+    }
+    describe(cpu, &page, walk.physical, write);
+    bool may_write = page.host && walk.dirty && page.plain_write && walk.writable;
+    if (!page.host || (write && !may_write)) {
+        return false;
+    }
+    flat_fill(cpu, &(FlatFill){ .linear = linear, .host = page.host, .write = may_write, .global = walk.global, .user = walk.user });
+    return true;
 }
 
 /* The current mode's table, or, for a page that has its tags already, the answer without a walk. */
@@ -303,7 +324,7 @@ static void written_before(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_
     block_written_here(cpu, ram, offset, length);
     mmu_written_late(cpu);
     cpu->late = (CodeWritten){ ram, offset, length };
-    __atomic_fetch_or(&cpu->request, REQUEST_CODE, __ATOMIC_RELAXED);
+    soft_request(cpu, REQUEST_CODE);
 }
 
 void mmu_tell_late(SoftCpu *cpu)

@@ -42,6 +42,10 @@ void mmu_probe_system(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
 /* Instruction fetch: the physical page and host bytes that linear's page executes from; raises #PF. host is NULL when not RAM or ROM. */
 uint64_t mmu_fetch_page(SoftCpu *cpu, uint64_t linear, const uint8_t **host);
 
+/* Enters the page of a linear address into the flat tables (flat.h), by the current mode's rights, accessed and dirty bits set as an access
+ * would. False: it cannot stand there, or the access faults; nothing is raised. */
+bool mmu_fill(SoftCpu *cpu, uint64_t linear, bool write);
+
 /* A debugger's translation: no rights, no side effects. False: not mapped. */
 bool mmu_peek(SoftCpu *cpu, uint64_t linear, uint64_t *physical);
 

@@ -4,6 +4,7 @@
  *
  * Tests    tests/cpu/segments.c, tests/cpu/system.c
  */
+#include "accel/soft/flat.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
 
@@ -73,5 +74,8 @@ void soft_mode_changed(SoftCpu *cpu)
     cpu->sys.tlb_mode = (uint8_t)table_of(cpu);
     cpu->tlb = cpu->tables[cpu->sys.watching || mmu_alignment_checked(cpu) ? TLB_CHECKED : cpu->sys.tlb_mode];
     cpu->mode_key = key_of(cpu);
+    if (cpu->cpl == 3) {
+        flat_hide_supervisor(cpu);
+    }
     tlb_stamp(cpu);
 }

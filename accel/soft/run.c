@@ -14,6 +14,7 @@
 #include "accel/soft/block.h"
 #include "accel/soft/flags.h"
 #include "accel/soft/fpu.h"
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
 #include "base/log.h"
@@ -148,6 +149,18 @@ static void log_block(SoftCpu *cpu)
     }
 }
 
+/* As host code when it has some, or is worth some. */
+static void run_block(SoftCpu *cpu, Block *block)
+{
+    const uint8_t *entry = jit_entry(cpu, block);
+
+    if (entry) {
+        jit_run(cpu, entry);
+    } else {
+        block_run(cpu, block);
+    }
+}
+
 static void run_blocks(SoftCpu *cpu)
 {
     bool shadow = cpu->interrupt_shadow;
@@ -167,7 +180,7 @@ static void run_blocks(SoftCpu *cpu)
     } else {
         cpu->interrupt_shadow = false;
         cpu->rflags &= ~(uint64_t)FLAG_RF;
-        block_run(cpu, block_get(cpu, false));
+        run_block(cpu, block_get(cpu, false));
     }
 }
 
@@ -175,6 +188,7 @@ static void run_blocks(SoftCpu *cpu)
 static RunStop go_on(SoftCpu *cpu)
 {
     for (;;) {
+        __atomic_store_n(&cpu->jit.calm, 1, __ATOMIC_SEQ_CST);       /* before the look: who asks later makes it 0 again */
         uint32_t pending = requests(cpu);
 
         if (cpu->activity != CPU_RUNNABLE) {
@@ -210,6 +224,7 @@ RunStop soft_loop(SoftCpu *cpu, int32_t turn)
 
     cpu->budget = turn;
     block_enter(cpu);
+    jit_thread_begin(cpu);
     switch (setjmp(cpu->unwind)) {
     case LANDED_FAULT:
         soft_fault(cpu);
@@ -232,6 +247,7 @@ RunStop soft_loop_bare(SoftCpu *cpu, uint64_t count, uint64_t *done)
     RunStop stop = RUN_AGAIN;
 
     block_enter(cpu);
+    jit_thread_begin(cpu);
     cpu->poll_mask = 0;
     cpu->stamp = cpu->stamp_local = STAMP_NONE;
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
@@ -240,7 +256,10 @@ RunStop soft_loop_bare(SoftCpu *cpu, uint64_t count, uint64_t *done)
         while (left && cpu->activity == CPU_RUNNABLE) {
             cpu->budget = INT32_MAX;
             cpu->interrupt_shadow = false;
-            block_run(cpu, block_get(cpu, true));
+            run_block(cpu, block_get(cpu, true));
+            if (cpu->jit.interpret_once) { /* it was not run yet */
+                run_block(cpu, block_get(cpu, true));
+            }
             left--;
         }
         stop = cpu->activity == CPU_RUNNABLE ? RUN_AGAIN : RUN_HALTED;
@@ -256,7 +275,9 @@ RunStop soft_loop_fast(SoftCpu *cpu)
     RunStop stop;
 
     block_enter(cpu);
+    jit_thread_begin(cpu);
     cpu->budget = INT32_MAX;
+    __atomic_store_n(&cpu->jit.calm, 1, __ATOMIC_SEQ_CST);
     if (setjmp(cpu->unwind) == LANDED_FAULT) {
         stop = RUN_RAISED;
     } else {

@@ -9,10 +9,12 @@
  */
 #include "accel/accel-ops.h"
 #include "accel/memory/ram.h"
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "base/epoch.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/timer.h"
 #include <x86intrin.h>
 
@@ -37,11 +39,44 @@ static bool soft_usable(char **why)
     return true;
 }
 
-/* QEMU's options of tcg. */
+/* Of the accelerator, from its command line. */
+static struct { bool interpret; size_t code_bytes; } settings;
+enum { CODE_MIB = 64, CODE_MIB_MAX = 1024 };
+
+static bool read_code_size(const Value *value, GError **err)
+{
+    const char *text = value_string(value);
+    uint64_t mib = 0;
+
+    if (text ? !g_ascii_string_to_unsigned(text, 10, 0, CODE_MIB_MAX, &mib, NULL) : !value_to_uint(value, &mib) || mib > CODE_MIB_MAX) {
+        return fail(err, EINVAL, "accelerator 'tcg': tb-size must be a number of MiB up to %d", CODE_MIB_MAX);
+    }
+    settings.code_bytes = (size_t)(mib ? mib : CODE_MIB) << 20;
+    return true;
+}
+
+static bool read_interpret(const Value *value, GError **err)
+{
+    const char *text = value_string(value);
+
+    if (text && (!strcmp(text, "on") || !strcmp(text, "off"))) {
+        settings.interpret = !strcmp(text, "on");
+        return true;
+    }
+    return value_to_bool(value, &settings.interpret) || fail(err, EINVAL, "accelerator 'tcg': interp must be on or off");
+}
+
+/* QEMU's options of tcg, and interp. */
 static bool read_option(Accel *accel, const char *key, const Value *value, GError **err)
 {
-    if (!strcmp(key, "name") || !strcmp(key, "tb-size") || !strcmp(key, "split-wx")) {
-        return true;                       /* there is no translated code to size or to place yet */
+    if (!strcmp(key, "name") || !strcmp(key, "split-wx")) {
+        return true;                       /* code is always writable and executable at two addresses */
+    }
+    if (!strcmp(key, "tb-size")) {
+        return read_code_size(value, err);
+    }
+    if (!strcmp(key, "interp")) {
+        return read_interpret(value, err);
     }
     if (!strcmp(key, "thread")) {
         const char *text = value_string(value);
@@ -52,7 +87,7 @@ static bool read_option(Accel *accel, const char *key, const Value *value, GErro
         }
         return fail(err, EINVAL, "accelerator 'tcg': thread is '%s', it must be single or multi", text ? text : "");
     }
-    return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size and split-wx", key);
+    return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size, split-wx and interp", key);
 }
 
 /* Pages that a client logs have no write tags; those that have one must lose it. */
@@ -82,6 +117,8 @@ static void stand(Accel *accel)
 static bool soft_open(Accel *accel, const Value *options, GError **err)
 {
     accel->one_thread = false;
+    settings.interpret = false;
+    settings.code_bytes = (size_t)CODE_MIB << 20;
     for (size_t i = 0; options && i < value_length(options); i++) {
         if (!read_option(accel, value_key_at(options, i), value_member_at(options, i), err)) {
             return false;
@@ -119,6 +156,9 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
         soft_context_free(context);
         return fail(err, ENOMEM, "CPU %u: no memory for its decoded code", cpu->index);
     }
+    if (!settings.interpret && !jit_open(context, settings.code_bytes) && cpu->index == 0) {
+        log_line(LOG_ACCEL, "tcg: no translator here, all code is interpreted");
+    }
     cpu->data = context;
     return true;
 }
@@ -154,7 +194,7 @@ static CpuRunResult soft_run_cpu(Cpu *cpu)
 
 static bool soft_cpu_has_work(Cpu *cpu) { return soft_has_work(context_of(cpu)); }
 
-static void request(Cpu *cpu, uint32_t bits) { __atomic_fetch_or(&context_of(cpu)->request, bits, __ATOMIC_SEQ_CST); }
+static void request(Cpu *cpu, uint32_t bits) { soft_request(context_of(cpu), bits); }
 
 static void soft_kick(Cpu *cpu) { request(cpu, REQUEST_EXIT); }
 

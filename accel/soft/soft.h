@@ -20,6 +20,8 @@ void soft_set_flat(SoftCpu *cpu, unsigned code_size, unsigned cpl, uint64_t tabl
 
 /* Runs exactly count instructions, or until one raises, halts or is refused. Returns how many were done. */
 typedef enum { SOFT_DONE, SOFT_RAISED, SOFT_HALTED } SoftStop;
+/* From now on every block is translated at its first execution. False: this host cannot. */
+bool soft_translate(SoftCpu *cpu);
 SoftStop soft_run(SoftCpu *cpu, uint64_t count, uint64_t *done);
 /* The same at full speed, until HLT, an exception, or some 2 billion instructions: SoftCpu.instructions counts roughly. */
 SoftStop soft_run_fast(SoftCpu *cpu);

@@ -15,6 +15,7 @@
 #pragma once
 #include "accel/accel.h"
 #include "accel/memory/ram.h"
+#include "accel/soft/jit-state.h"
 #include "accel/soft/system.h"
 #include "accel/x86/insn.h"
 #include <pthread.h>
@@ -45,6 +46,8 @@ enum {                                     /* bits of SoftCpu.request, set by ot
     REQUEST_PROTECT = 128,                 /* pages became code of another processor: block_settle() */
 };
 
+#define X87_READY 1
+
 /* Bit of a block's key that soft_mode_changed() never sets (its bits: KEY_* in system.h): a block of one instruction. */
 #define KEY_SINGLE (UINT32_C(1) << 31)
 
@@ -67,6 +70,16 @@ typedef struct CodeInbox {
     struct CodePage *pages;                /* all of its own */
     RamBlock *last_ram;                    /* where its code was found last */
 } CodeInbox;
+/* The flat tables' bookkeeping: flat.h. */
+enum { FLAT_LOG = 16384, FLAT_SEEN = 1024 };
+typedef struct FlatLog { unsigned count; uint64_t index[FLAT_LOG]; } FlatLog;
+typedef struct FlatTables {
+    bool tables;                           /* the host gave the address space */
+    unsigned touched, low_supervisor;
+    uint64_t fills, resets;
+    uint64_t seen[FLAT_SEEN];              /* a bit for each hash of a table page that was touched */
+    FlatLog local, global;
+} FlatTables;
 
 struct SoftCpu {
     union {
@@ -105,11 +118,16 @@ struct SoftCpu {
     jmp_buf unwind;                        /* run loop: where soft_raise lands */
     /* x87, MMX, SSE: the XSAVE image is the truth between instructions unless fpu_live says that x87 is in the host's registers */
     uint8_t xsave[4096] __attribute__((aligned(64)));
-    bool fpu_live;
+    union {
+        uint32_t x87_state;                /* X87_READY: translated code may go ahead */
+        struct {
+            bool fpu_live;
+            bool x87_pending;              /* fpu_live: an unmasked x87 exception waits (the status word's ES) */
+            bool x87_unmasked;             /* fpu_live: the control word unmasks something, so ES must be looked at */
+        };
+    };
     uint8_t bounce[64] __attribute__((aligned(64)));       /* a vector operand that is not in one page of RAM */
     bool mxcsr_live;                       /* the host's MXCSR is the guest's and collects its flags: see fpu.h */
-    bool x87_pending;                      /* fpu_live: an unmasked x87 exception waits (the status word's ES) */
-    bool x87_unmasked;                     /* fpu_live: the control word unmasks something, so ES must be looked at */
     bool ferr;                             /* CR0.NE=0: the FERR# line, IRQ 13 on a PC; nothing listens yet */
     TlbEntry tables[TLB_MODES][TLB_ENTRIES];
     AddressSpace *memory, *ports;
@@ -130,7 +148,16 @@ struct SoftCpu {
     struct BlockCache *blocks;             /* its own; nobody else looks in there */
     CodeInbox code;
     CodeWritten late;                      /* what mmu_host() gave away for writing and others are to hear of: mmu_written_late() */
+    FlatTables pages;                      /* the flat tables */
+    JitState jit;                          /* of the translator: jit.h */
 };
+
+/* Any thread: something for the run loop. */
+static inline void soft_request(SoftCpu *cpu, uint32_t bits)
+{
+    __atomic_fetch_or(&cpu->request, bits, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu->jit.calm, 0, __ATOMIC_SEQ_CST);
+}
 
 /* Exceptions. They never return; the instruction has no effect (handlers probe before they commit). */
 _Noreturn void soft_raise(SoftCpu *cpu, const Insn *insn, unsigned vector);                 /* no error code */

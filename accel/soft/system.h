@@ -26,8 +26,15 @@ typedef struct TlbUse {
 /* Pages to execute from: one for user code, one for supervisor code. Valid while .generation is the CPU's (of the kind that .global says). */
 enum { FETCH_ENTRIES = 256 };
 typedef struct FetchEntry { uint64_t linear, physical; const uint8_t *host; uint64_t generation; bool global; } FetchEntry;
-/* Hashes of the pages that were executed from in this generation, and of the 4 MiB and 1 GiB regions where those were slices of large pages. */
-typedef struct FetchSeen { uint64_t pages[64], large; } FetchSeen;
+/* Hashes of the pages that were executed from in this generation, and the 2 MiB and 1 GiB regions where those were slices of large pages
+ * (too many to list: any may be). */
+enum { FETCH_HASH_BITS = 15, FETCH_REGIONS = 32 };
+typedef struct FetchSeen {
+    uint64_t pages[1 << (FETCH_HASH_BITS - 6)];
+    uint64_t region[FETCH_REGIONS];        /* linear address >> 21 */
+    unsigned regions;
+    bool huge;                             /* 1 GiB pages: not listed */
+} FetchSeen;
 #define STAMP_LOCAL (UINT64_C(1) << 30)    /* of SoftCpu.stamp_local: no mode_key has it */
 
 typedef enum {

@@ -10,6 +10,8 @@
  * Threads  the CPU's own; tlb_flush_request() any
  * Tests    tests/cpu/paging.c
  */
+#include "accel/soft/flat.h"
+#include "accel/soft/jit.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
 
@@ -21,6 +23,7 @@ void tlb_stamp(SoftCpu *cpu)
 {
     cpu->stamp_local = cpu->sys.fetch_generation << 32 | STAMP_LOCAL | cpu->mode_key;
     cpu->stamp = cpu->cpl == 3 ? cpu->stamp_local : cpu->sys.global_generation << 32 | cpu->mode_key;
+    jit_restamp(cpu);
 }
 
 static void forget_seen(FetchSeen *seen)
@@ -48,16 +51,35 @@ static uint64_t region_hash(uint64_t region)
 /* Code is executed from far fewer pages than data is unmapped from: INVLPG of a page that never was code disturbs no cache of code. */
 static unsigned page_hash(uint64_t linear)
 {
-    return (unsigned)((linear >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 52);
+    return (unsigned)((linear >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - FETCH_HASH_BITS));
 }
 
-static bool may_be_code(const SoftCpu *cpu, uint64_t linear)
+static bool may_be_code(const FetchSeen *seen, uint64_t linear)
 {
     unsigned hash = page_hash(linear);
-    const FetchSeen *local = &cpu->sys.seen[0], *global = &cpu->sys.seen[1];
 
-    return (local->pages[hash >> 6] | global->pages[hash >> 6]) >> (hash & 63) & 1 ||
-           (local->large | global->large) & (region_hash(linear >> 22) | region_hash(linear >> 30));
+    if (seen->pages[hash >> 6] >> (hash & 63) & 1 || seen->huge || seen->regions > FETCH_REGIONS) {
+        return true;
+    }
+    for (unsigned i = 0; i < seen->regions; i++) {
+        if (seen->region[i] >> 1 == linear >> 22) {    /* a 4 MiB page has two */
+            return true;
+        }
+    }
+    return false;
+}
+
+static void see_region(FetchSeen *seen, uint64_t linear)
+{
+    for (unsigned i = 0; i < seen->regions && i < FETCH_REGIONS; i++) {
+        if (seen->region[i] == linear >> 21) {
+            return;
+        }
+    }
+    if (seen->regions < FETCH_REGIONS) {
+        seen->region[seen->regions] = linear >> 21;
+    }
+    seen->regions += seen->regions <= FETCH_REGIONS;
 }
 
 void tlb_fetch_fill(SoftCpu *cpu, bool user, uint64_t linear, const Walk *walk, const uint8_t *host)
@@ -66,9 +88,11 @@ void tlb_fetch_fill(SoftCpu *cpu, bool user, uint64_t linear, const Walk *walk, 
     bool global = walk->global || cpu->sys.paging == PAGING_OFF;
     FetchSeen *seen = &cpu->sys.seen[global];
 
-    seen->pages[hash >> 6] |= UINT64_C(1) << (hash & 63);
     if (walk->shift > 12) {
-        seen->large |= region_hash(linear >> (walk->shift == 30 ? 30 : 22));
+        see_region(seen, linear);
+        seen->huge |= walk->shift == 30;
+    } else {
+        seen->pages[hash >> 6] |= UINT64_C(1) << (hash & 63);
     }
     *tlb_fetch_entry(cpu, user, linear) = (FetchEntry){ .linear = linear & ~UINT64_C(0xfff), .physical = walk->physical, .host = host,
                                                         .global = global,
@@ -147,6 +171,7 @@ void tlb_flush_all(SoftCpu *cpu)
         list_flush(cpu->tables[mode], use, &use->local);
         list_flush(cpu->tables[mode], use, &use->global);
     }
+    flat_flush_all(cpu);
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
     new_generation(cpu, true);
 }
@@ -166,6 +191,7 @@ void tlb_flush_non_global(SoftCpu *cpu)
         }
         use->local.count = 0;
     }
+    flat_flush_local(cpu);
     cpu->sys.large_local = cpu->sys.huge_local = 0;
     new_generation(cpu, false);
 }
@@ -173,6 +199,7 @@ void tlb_flush_non_global(SoftCpu *cpu)
 /* Drops every entry whose address, shifted, is region: slices of a large page (and, harmlessly, its neighbours). */
 static void drop_region(SoftCpu *cpu, uint64_t linear, unsigned shift)
 {
+    flat_drop_region(cpu, linear, shift);
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
         TlbUse *use = &cpu->sys.use[mode];
         const TlbList *lists[] = { &use->local, &use->global };
@@ -194,6 +221,7 @@ void tlb_drop_page(SoftCpu *cpu, uint64_t linear)
 {
     uint64_t page = linear & ~UINT64_C(0xfff);
 
+    flat_drop_page(cpu, linear);
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
         TlbEntry *entry = &cpu->tables[mode][tlb_slot(page)];
 
@@ -221,8 +249,10 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
     if ((cpu->sys.huge_local | cpu->sys.huge_global) & region_hash(page >> 30)) {
         drop_region(cpu, linear, 30);
     }
-    if (may_be_code(cpu, linear)) {
+    if (may_be_code(&cpu->sys.seen[1], linear)) {
         new_generation(cpu, true);
+    } else if (may_be_code(&cpu->sys.seen[0], linear)) {
+        new_generation(cpu, false);
     }
 }
 
@@ -230,6 +260,7 @@ void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)
 {
     uint64_t wanted = (uint64_t)(uintptr_t)host_page;
 
+    flat_protect(cpu, host_page);
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
         TlbUse *use = &cpu->sys.use[mode];
         const TlbList *lists[] = { &use->local, &use->global };
@@ -254,7 +285,7 @@ FetchEntry *tlb_fetch_entry(SoftCpu *cpu, bool user, uint64_t linear)
 void tlb_flush_request(SoftCpu *cpu)
 {
     __atomic_store_n(&cpu->sys.flush_wanted, 1, __ATOMIC_SEQ_CST);
-    __atomic_fetch_or(&cpu->request, REQUEST_EXIT, __ATOMIC_SEQ_CST);
+    soft_request(cpu, REQUEST_EXIT);
 }
 
 void tlb_flush_take(SoftCpu *cpu)

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * jit-calls.c - what translated code asks for: pages, whole instructions, where to go on
+ *
+ * The guest's state is in the context while these run. Each returns the host address to go on at, or NULL for the run loop; an exception
+ * raised in here unwinds to the run loop as from any interpreted instruction.
+ *
+ * Tests    tests/cpu/jit.c
+ */
+#include "accel/soft/flat.h"
+#include "accel/soft/fpu.h"
+#include "accel/soft/jit.h"
+#include "accel/soft/mmu.h"
+#include "accel/soft/run.h"
+#include "accel/soft/walk.h"
+#include "accel/x86/optab.h"
+#include <glib.h>
+
+static void stop_here(SoftCpu *cpu, const Insn *insn) { (void)cpu, (void)insn; }
+
+/* Blocks end here that would go on in the interpreter: nobody finds them by the jump cache. */
+static void prevent_chains(SoftCpu *cpu)
+{
+    cpu->stamp = cpu->stamp_local = STAMP_NONE;
+}
+
+static void run_alone(SoftCpu *cpu, const Trans *trans, const Insn *alone)
+{
+    cpu->block_rip = trans->rip;
+    cpu->block = trans->block;
+    cpu->link = NULL;
+    prevent_chains(cpu);
+    alone->run(cpu, alone);
+}
+
+static void interpret(SoftCpu *cpu, JitSite *site)
+{
+    if (!site->alone) {
+        Insn *alone = g_new0(Insn, 2);
+
+        alone[0] = *site->insn;
+        alone[1].run = stop_here;
+        site->alone = alone;
+    }
+    Insn *alone = site->alone;
+    run_alone(cpu, site->trans, alone);
+}
+
+static uint64_t next_rip(const SoftCpu *cpu, const JitSite *site)
+{
+    uint64_t rip = site->trans->rip + site->insn->start + site->insn->length;
+
+    return cpu->code_size == 8 ? rip : (uint32_t)rip;
+}
+
+/* ---- where to go on ---------------------------------------------------------------------------------------------------------------------- */
+
+static const uint8_t *leave(SoftCpu *cpu)
+{
+    cpu->jit.leaves++;
+    return NULL;
+}
+
+static void remember_jump(SoftCpu *cpu, const Trans *trans)
+{
+    JitJumps *jumps = &cpu->jit.jumps[jit_level(cpu)];
+    unsigned slot = jit_jump_slot(trans->rip);
+
+    if (jumps->slot[slot] == cpu->jit.cache->tramp[TRAMP_INDIRECT]) {
+        if (jumps->count < JIT_JUMPS) {
+            jumps->used[jumps->count] = (uint16_t)slot;
+        }
+        jumps->count++;
+    }
+    jumps->slot[slot] = trans->indirect;
+    jumps->local |= trans->block->second_host || !tlb_fetch_entry(cpu, cpu->cpl == 3, trans->rip)->global;
+}
+
+/* Requests that were masked when the run loop looked may be open now. */
+static bool is_wanted(const SoftCpu *cpu)
+{
+    uint32_t masked = (cpu->rflags & FLAG_IF ? 0 : REQUEST_INTR) | (cpu->nmi_masked ? REQUEST_NMI : 0);
+
+    return !__atomic_load_n(&cpu->jit.calm, __ATOMIC_RELAXED) || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & ~masked;
+}
+
+/* The translation for cpu->rip, if there is one and nothing wants the run loop. */
+static Trans *follow(SoftCpu *cpu)
+{
+    Block *block;
+    Trans *trans;
+
+    if (cpu->interrupt_shadow || cpu->activity != CPU_RUNNABLE || is_wanted(cpu) || !jit_may_run(cpu)) {
+        return NULL;
+    }
+    tlb_stamp(cpu);
+    cpu->jit.lookups++;
+    block = block_find(cpu);
+    trans = block ? block->trans : NULL;
+    while (trans && trans->rip != cpu->rip) {
+        trans = trans->next;
+    }
+    if (trans) {
+        remember_jump(cpu, trans);
+    }
+    return trans;
+}
+
+static const uint8_t *go_on(SoftCpu *cpu)
+{
+    Trans *trans = follow(cpu);
+
+    return trans ? trans->entry : leave(cpu);
+}
+
+static void link_site(SoftCpu *cpu, uint32_t index, Trans *trans)
+{
+    JitCache *cache = cpu->jit.cache;
+    JitSite *site = &cache->sites[index];
+
+    if (trans->block->second_host || site->trans->block->mode != trans->block->mode || site->trans->dead) {
+        return;
+    }
+    if (site->crosses_pages) {
+        if (!tlb_fetch_entry(cpu, false, trans->rip)->global || cpu->cpl == 3) {
+            return;
+        }
+        if (cache->link_count == cache->link_limit) {
+            cache->link_limit = cache->link_limit ? cache->link_limit * 2 : 1024;
+            cache->links = g_renew(uint32_t, cache->links, cache->link_limit);
+        }
+        cache->links[cache->link_count++] = index;
+    }
+    site->linked = true;
+    site->next_incoming = trans->incoming;
+    trans->incoming = index + 1;
+    emit_patch(site->patch, cache->execute - cache->write, trans->entry);
+}
+
+/* ---- the calls --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Behind an instruction in the middle of its block. */
+static const uint8_t *after_insn(SoftCpu *cpu, const JitSite *site)
+{
+    if (site->trans->dead || (site->trans->uses_x87 && cpu->x87_state != X87_READY) || cpu->interrupt_shadow) {
+        cpu->rip = next_rip(cpu, site);
+        return leave(cpu);
+    }
+    return site->next;
+}
+
+static const uint8_t *call_last(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    JitSite *site = &cpu->jit.cache->sites[index];
+
+    (void)operand;
+    cpu->jit.lasts++;
+    cpu->jit.live = 0;
+    cpu->rip = next_rip(cpu, site);
+    interpret(cpu, site);
+    return go_on(cpu);
+}
+
+static const uint8_t *call_helper(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    JitSite *site = &cpu->jit.cache->sites[index];
+
+    (void)operand;
+    cpu->jit.helpers++;
+    interpret(cpu, site);
+    return after_insn(cpu, &cpu->jit.cache->sites[index]);
+}
+
+/* The page is not in the table, or the access may lie in two, or the page cannot be in the table. */
+static const uint8_t *call_miss(SoftCpu *cpu, uint32_t index, uint64_t linear)
+{
+    JitSite *site = &cpu->jit.cache->sites[index];
+    bool one_page = (linear & 0xfff) + site->size <= 4096;
+
+    cpu->jit.misses++;
+    if (cpu->code_size != 8) {
+        linear = (uint32_t)linear;
+    }
+    cpu->block_rip = site->trans->rip;
+    if (one_page && flat_is_filled(cpu, linear, site->write)) {
+        return site->retry;                /* it only looked as if it crossed */
+    }
+    if (one_page && mmu_fill(cpu, linear, site->write)) {
+        cpu->jit.fills++;
+        return site->retry;
+    }
+    if (soft_ends_block(site->insn)) {
+        return call_last(cpu, index, 0);
+    }
+    return call_helper(cpu, index, 0);
+}
+
+static const uint8_t *call_link(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    Trans *trans;
+
+    (void)operand;
+    cpu->rip = cpu->jit.cache->sites[index].target;
+    trans = follow(cpu);
+    if (!trans) {
+        return leave(cpu);
+    }
+    link_site(cpu, index, trans);
+    return trans->entry;
+}
+
+static const uint8_t *call_poll(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    (void)operand;
+    cpu->rip = cpu->jit.cache->sites[index].target;
+    return leave(cpu);
+}
+
+/* A target that is not canonical: RSP as it was before the instruction, which the interpreter then finds at fault. */
+static const uint8_t *refuse_target(SoftCpu *cpu)
+{
+    JitSite *site = &cpu->jit.cache->sites[cpu->jit.from];
+
+    if (site->insn->op == OP_CALL) {
+        cpu->gpr[GPR_RSP] += 8;
+    } else if (site->insn->op == OP_RET) {
+        cpu->gpr[GPR_RSP] -= 8 + site->insn->imm;
+    }
+    interpret(cpu, site);
+    return leave(cpu);
+}
+
+static const uint8_t *call_indirect(SoftCpu *cpu, uint32_t index, uint64_t rip)
+{
+    (void)index;
+    if (cpu->code_size == 8 && (uint64_t)((int64_t)(rip << 16) >> 16) != rip) {
+        return refuse_target(cpu);
+    }
+    cpu->rip = rip;
+    return go_on(cpu);
+}
+
+static const uint8_t *call_poll_indirect(SoftCpu *cpu, uint32_t index, uint64_t rip)
+{
+    (void)index;
+    cpu->rip = rip;
+    return leave(cpu);
+}
+
+/* The block is the interpreter's this time: an exception of its kind is unmasked, or pending. */
+static const uint8_t *interpret_block(SoftCpu *cpu, const JitSite *site)
+{
+    cpu->rip = site->trans->rip;
+    cpu->jit.interpret_once = true;
+    return leave(cpu);
+}
+
+static const uint8_t *take_vectors(SoftCpu *cpu, const JitSite *site, uint32_t wanted)
+{
+    if (cpu->mxcsr_live) {
+        fpu_park_mxcsr(cpu);
+    }
+    if ((image_u32(cpu, IMAGE_MXCSR) & MXCSR_MASKS) != MXCSR_MASKS) {
+        return interpret_block(cpu, site);
+    }
+    if (cpu->jit.live < wanted) {
+        cpu->jit.live = wanted;
+    }
+    return site->next;
+}
+
+static const uint8_t *call_vector(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    (void)operand;
+    return take_vectors(cpu, &cpu->jit.cache->sites[index], JIT_LIVE_XMM);
+}
+
+static const uint8_t *call_avx(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    (void)operand;
+    return take_vectors(cpu, &cpu->jit.cache->sites[index], JIT_LIVE_YMM);
+}
+
+static const uint8_t *call_x87(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    JitSite *site = &cpu->jit.cache->sites[index];
+
+    (void)operand;
+    if (!cpu->fpu_live) {
+        fpu_enter_x87(cpu);
+    }
+    return cpu->x87_state == X87_READY ? site->next : interpret_block(cpu, site);
+}
+
+/* The host's processor refused: a division, an operand that is not aligned or not canonical. The interpreter says what it means to the guest. */
+static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
+{
+    const uint8_t *pc = (const uint8_t *)(uintptr_t)cpu->jit.fault_pc;
+    Trans *trans = jit_find_trans(cpu->jit.cache, pc);
+    JitSite site = { .trans = trans };
+    unsigned at = jit_insn_at(trans, pc);
+
+    (void)index, (void)operand;
+    cpu->jit.faults++;
+    site.insn = &trans->block->insns[at];
+    site.next = trans->start + trans->insn_at[at + 1];
+    cpu->rip = next_rip(cpu, &site);
+    bool ends = soft_ends_block(site.insn);
+    Insn alone[2] = { *site.insn, { .run = stop_here } };
+    run_alone(cpu, trans, alone);
+    return ends ? go_on(cpu) : after_insn(cpu, &site);
+}
+
+JitCall *const jit_calls[TRAMPS] = {
+    [TRAMP_MISS] = call_miss, [TRAMP_HELPER] = call_helper, [TRAMP_LAST] = call_last, [TRAMP_LINK] = call_link, [TRAMP_POLL] = call_poll,
+    [TRAMP_INDIRECT] = call_indirect, [TRAMP_POLL_INDIRECT] = call_poll_indirect, [TRAMP_VECTOR] = call_vector, [TRAMP_AVX] = call_avx, [TRAMP_X87] = call_x87,
+    [TRAMP_FAULT] = call_fault,
+};

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * jit.h - translated code: the cache of one CPU, its entry, and what the block cache and the TLB tell it
+ *
+ * A block that was executed often enough gets host code (trans.c): guest registers in host registers, flags in flags, memory through the flat
+ * tables. Whatever the code does not do itself it asks a trampoline for, which stores the guest's state into the context
+ * and calls one of the jit_c_ functions; those return where to go on, or NULL: the state is complete, the run loop takes over. A fault never
+ * starts in translated code: an instruction that cannot go on is executed again by the interpreter, which raises.
+ *
+ * Registers: docs/decisions/translator.md. Every CPU has a cache of its own, so patching needs no care for other threads.
+ *
+ * Threads  the CPU's own
+ * Tests    tests/cpu/jit.c, tests/cpu/fuzz.c, lockstep (jit-check.c)
+ */
+#pragma once
+#include "accel/soft/block.h"
+#include "accel/soft/emit.h"
+#include "accel/soft/state.h"
+
+typedef struct Trans Trans;
+
+/* A place in translated code that asks for something: a memory operand, a whole instruction, an exit. */
+typedef struct JitSite {
+    Trans *trans;
+    const Insn *insn;
+    Insn *alone;                           /* the instruction by itself, for the interpreter; made when it is needed */
+    uint64_t target;                       /* exits: guest RIP */
+    uint8_t *patch;                        /* exits: displacement of the jump (writable); NULL: cannot be linked */
+    const uint8_t *retry, *next;           /* executable: before the access, behind the instruction */
+    uint32_t next_incoming;                /* exits: list of those linked to one translation, as index + 1 */
+    uint8_t size;                          /* bytes of the access */
+    bool write, linked, crosses_pages;     /* crosses_pages: an exit linked between global pages */
+} JitSite;
+
+struct Trans {
+    Block *block;
+    uint64_t rip;
+    Trans *next;                           /* of the same block, for another RIP */
+    const uint8_t *start, *indirect, *entry, *end;         /* executable: cold parts lie between entry and end too */
+    uint32_t *insn_at;                     /* offset of each instruction's code from start, and of the end */
+    uint32_t incoming;                     /* JitSite index + 1 */
+    bool dead, uses_x87;
+};
+
+enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMPS };
+enum { CONST_INDEX_SUPERVISOR, CONST_INDEX_USER, CONST_JUMP, CONST_CROSS_1, CONST_CROSS_2, CONST_CROSS_4, CONST_CROSS_8, CONST_CROSS_16, CONST_CROSS_32,
+       CONST_NO_IF, CONST_ARITHMETIC, CONSTS };
+
+struct JitCache {
+    uint8_t *write, *execute;
+    size_t bytes, used, reserved;          /* reserved: constants and trampolines */
+    const uint8_t *tramp[TRAMPS], *constant[CONSTS];
+    void (*enter)(const uint8_t *host);
+    JitSite *sites;
+    uint32_t site_count, site_limit;
+    Trans **transes;                       /* in the order of their code */
+    unsigned trans_count, trans_limit;
+    uint32_t *links;                       /* sites that are linked across pages */
+    unsigned link_count, link_limit;
+};
+
+enum { JIT_HEAT = 40, JIT_REFUSED = 4000 };    /* executions before a block is translated, and before it is looked at again */
+
+/* jit.c */
+bool jit_open(SoftCpu *cpu, size_t bytes); /* false: the host cannot (no memory for code, no BMI2, no flat tables): the CPU interprets */
+void jit_close(SoftCpu *cpu);
+char *jit_describe(const SoftCpu *cpu);    /* one line of figures; the caller frees it */
+bool jit_host_able(const char **why);
+bool jit_host_has(unsigned feature);       /* FEATURE_: of the host's processor */
+void jit_thread_begin(SoftCpu *cpu);       /* this thread is about to run this CPU: its %gs */
+bool jit_may_run(const SoftCpu *cpu);      /* the CPU's mode is one that translated code can be in */
+/* The code for the block at cpu->rip, translated now when it is due; NULL: interpret it. */
+const uint8_t *jit_entry(SoftCpu *cpu, Block *block);
+void jit_run(SoftCpu *cpu, const uint8_t *entry);
+void jit_block_dropped(SoftCpu *cpu, Block *block);
+void jit_flush(SoftCpu *cpu);              /* forgets all code; not from within it */
+void jit_restamp(SoftCpu *cpu);            /* generations or the mode key changed */
+void jit_jumps_clear(SoftCpu *cpu, unsigned level);
+JitSite *jit_site_new(JitCache *cache, uint32_t *index);
+Trans *jit_trans_new(JitCache *cache);
+Trans *jit_find_trans(const JitCache *cache, const uint8_t *pc);
+unsigned jit_insn_at(const Trans *trans, const uint8_t *pc);
+
+/* jit-calls.c: what the trampolines call. site: an index; operand: the host's RBP, a linear address or a RIP. */
+typedef const uint8_t *JitCall(SoftCpu *cpu, uint32_t site, uint64_t operand);
+extern JitCall *const jit_calls[TRAMPS];
+/* jit-tramp.c */
+bool jit_make_trampolines(SoftCpu *cpu, JitCache *cache);
+/* trans.c. NULL: no room, or nothing to be gained. */
+Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip);
+/* jit-signal.c */
+void jit_signals_open(void);
+bool jit_signals_of(SoftCpu *cpu);         /* this thread runs this CPU now; false: as before */
+
+static inline unsigned jit_jump_slot(uint64_t rip) { return rip >> 2 & (JIT_JUMPS - 1); }
+static inline unsigned jit_level(const SoftCpu *cpu) { return cpu->cpl == 3 ? JIT_USER : JIT_SUPERVISOR; }
