@@ -105,7 +105,7 @@ static void set_system(SoftCpu *cpu, bool with_avx)
     tlb_flush_all(cpu);
 }
 
-bool soft_open(bool with_avx)
+bool soft_open(bool with_avx, bool translate)
 {
     GError *err = NULL;
 
@@ -122,7 +122,7 @@ bool soft_open(bool with_avx)
     machine_unlock();
     soft.host = region_host(&soft.ram);
     soft.cpu = soft_new(soft.memory, soft.ports, NULL);
-    if (!soft.cpu) {
+    if (!soft.cpu || (translate && !soft_translate(soft.cpu))) {
         return false;
     }
     make_tables();

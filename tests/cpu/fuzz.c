@@ -4,6 +4,7 @@
  *
  *   fuzz                                  a short run of each mode, as TAP
  *   fuzz --mode 64 --seed 7 --count 1000000 [--only MNEMONIC | --only vex] [--all]
+ *   fuzz --translate ...                  every instruction as host code
  *   fuzz --mode 64 --seed 7 --case 1234   one case again, with everything printed
  *
  * What may differ: flags that the row calls undefined, TF and RF, the x87 instruction and data pointers, registers that
@@ -22,6 +23,7 @@ typedef struct Options {
     uint64_t seed, count, one;
     bool single, all, tap;
     const char *only;
+    bool translate;
 } Options;
 
 static const char *const mode_names[] = { "64", "32", "16" };
@@ -394,11 +396,11 @@ static bool parse(int argc, char **argv, Options *options)
 {
     static const struct option names[] = {
         { "mode", required_argument, NULL, 'm' }, { "seed", required_argument, NULL, 's' }, { "count", required_argument, NULL, 'n' },
-        { "only", required_argument, NULL, 'o' }, { "case", required_argument, NULL, 'c' }, { "all", no_argument, NULL, 'a' }, { NULL, 0, NULL, 0 },
+        { "only", required_argument, NULL, 'o' }, { "case", required_argument, NULL, 'c' }, { "all", no_argument, NULL, 'a' }, { "translate", no_argument, NULL, 't' }, { NULL, 0, NULL, 0 },
     };
     int option;
 
-    *options = (Options){ .mode = -1, .seed = 1, .count = 30000, .tap = argc == 1 };
+    *options = (Options){ .mode = -1, .seed = 1, .count = 30000, .tap = argc == 1 || (argc == 2 && strcmp(argv[1], "--translate") == 0) };
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
         case 'm':
@@ -413,6 +415,7 @@ static bool parse(int argc, char **argv, Options *options)
         case 'o': options->only = optarg; break;
         case 'c': options->one = strtoull(optarg, NULL, 0), options->single = true; break;
         case 'a': options->all = true; break;
+        case 't': options->translate = true; break;
         default: return false;
         }
     }
@@ -425,14 +428,14 @@ int main(int argc, char **argv)
     bool good = true;
 
     if (!parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: fuzz [--mode 64|32|16] [--seed N] [--count N] [--only MNEMONIC|vex] [--case N] [--all]\n");
+        fprintf(stderr, "usage: fuzz [--mode 64|32|16] [--seed N] [--count N] [--only MNEMONIC|vex] [--case N] [--all] [--translate]\n");
         return 2;
     }
     vendor_open();
     const char *lacking = native_open(true);
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("1..%d\n", options.mode < 0 ? MODES : 1);
-    if (!lacking && !soft_open(native_has_avx())) {
+    if (!lacking && !soft_open(native_has_avx(), options.translate)) {
         lacking = "the software CPU could not be made";
     }
     for (int mode = 0, number = 1; mode < MODES; mode++) {

@@ -81,7 +81,7 @@ bool native_wait(void);                    /* false: the child died at .current 
 void native_close(void);
 
 /* fuzz-soft.c */
-bool soft_open(bool with_avx);
+bool soft_open(bool with_avx, bool translate);
 const uint32_t *soft_features(void);       /* CPUID words, for cpuid_has() */
 void soft_run_batch(FuzzBatch *batch);
 void soft_close(void);

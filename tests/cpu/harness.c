@@ -17,6 +17,9 @@ Harness *harness_new(unsigned code_size, unsigned cpl)
     h->bytes = region_host(&h->ram);
     machine_unlock();
     h->cpu = soft_new(h->memory, h->ports, NULL);
+    if (g_getenv("TRANSLATE")) {
+        soft_translate(h->cpu);
+    }
     g_assert_nonnull(h->cpu);
     soft_set_flat(h->cpu, code_size, cpl, HARNESS_TABLES);
     return h;

@@ -81,6 +81,9 @@ static void machine_make(Machine *machine, const char *path)
     machine->ports = space_new("ports", &machine->port_root);
     machine_unlock();
     machine->cpu = soft_new(machine->memory, machine->ports, NULL);
+    if (g_getenv("TRANSLATE")) {
+        soft_translate(machine->cpu);
+    }
 }
 
 static void machine_run(Machine *machine)

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * jit.c - what translated code must get right beyond single instructions: chains, faults in the middle, code that changes, a full cache
+ *
+ * Everything runs twice, interpreted and translated at the first execution; both must leave the same registers, flags and memory.
+ */
+#include "accel/soft/block.h"
+#include "accel/soft/jit.h"
+#include "tests/cpu/harness.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { FAR_CODE = 0x400000 };
+static Harness *interpreted, *translated;
+
+typedef struct Program { const void *code; size_t length; } Program;
+#define PROGRAM(text) ((Program){ SNIPPET(64, text) })
+
+static SoftStop run(Harness *h, Program program, uint64_t rax, uint64_t rcx)
+{
+    memset(h->bytes + HARNESS_DATA, 0, 0x3000);
+    harness_code(h, program.code, program.length);
+    h->cpu->gpr[GPR_RDI] = HARNESS_DATA;
+    h->cpu->gpr[GPR_RAX] = rax;
+    h->cpu->gpr[GPR_RCX] = rcx;
+    return soft_run_fast(h->cpu);
+}
+
+static void run_both(Program program, uint64_t rax, uint64_t rcx, SoftStop expected)
+{
+    g_assert_cmpint(run(interpreted, program, rax, rcx), ==, expected);
+    g_assert_cmpint(run(translated, program, rax, rcx), ==, expected);
+    for (unsigned i = 0; i < 16; i++) {
+        g_assert_cmphex(translated->cpu->gpr[i], ==, interpreted->cpu->gpr[i]);
+    }
+    g_assert_cmphex(translated->cpu->rip, ==, interpreted->cpu->rip);
+    g_assert_cmphex(flags_get(translated->cpu), ==, flags_get(interpreted->cpu));
+    g_assert_cmpmem(translated->bytes + HARNESS_DATA, 0x3000, interpreted->bytes + HARNESS_DATA, 0x3000);
+}
+
+static void test_loop(void)
+{
+    uint64_t before = translated->cpu->jit.leaves;
+
+    run_both(PROGRAM("1: add %rcx, (%rdi)\n adc $3, %r10\n rol $1, %r15\n xor %r10, %r15\n mov %r15, 8(%rdi,%rcx,8)\n and $255, %ecx\n dec %rax\n lea 5(%rcx,%rcx,2), %rcx\n"
+                     "and $127, %ecx\n test %rax, %rax\n jnz 1b\n hlt"), 100000, 3, SOFT_HALTED);
+    g_assert_cmpuint(translated->cpu->jit.translated, >, 0);
+    g_assert_cmpuint(translated->cpu->jit.leaves - before, <, 100);            /* a chain does not come back to the run loop */
+}
+
+static void test_calls(void)
+{
+    run_both(PROGRAM("call 2f\n hlt\n 2: cmp $2, %rax\n jae 3f\n ret\n 3: push %rax\n dec %rax\n call 2b\n xchg %rax, (%rsp)\n sub $2, %rax\n call 2b\n pop %rdx\n"
+                     "add %rdx, %rax\n lea 2f(%rip), %r11\n jmp *%r11\n 2: ret"), 14, 0, SOFT_HALTED);
+}
+
+/* Flags and registers at the instruction that faults, in the middle of a block, as everything before it left them. */
+static void test_fault_inside(void)
+{
+    run_both(PROGRAM("mov $7, %ebx\n cmp $9, %ebx\n mov $0x700000000000, %rdx\n lea 1(%rax), %rax\n mov %rbx, (%rdx)\n mov $1, %ebx\n hlt"), 1, 0, SOFT_RAISED);
+    g_assert_cmpuint(soft_exception(translated->cpu).vector, ==, EXC_PF);
+    run_both(PROGRAM("mov $0x100000000, %rdx\n mov $5, %ebx\n stc\n div %rbx\n hlt"), 1, 0, SOFT_RAISED);
+    g_assert_cmpuint(soft_exception(translated->cpu).vector, ==, EXC_DE);
+    run_both(PROGRAM("mov $0x8000000000000000, %rdx\n sub $1, %rbx\n incl (%rdx)\n hlt"), 1, 0, SOFT_RAISED);
+    g_assert_cmpuint(soft_exception(translated->cpu).vector, ==, EXC_GP);
+    run_both(PROGRAM("mov $0x8000000000000000, %rbx\n push %rax\n jmp *%rbx"), 1, 0, SOFT_RAISED);
+    g_assert_cmpuint(soft_exception(translated->cpu).vector, ==, EXC_GP);
+}
+
+/* Operands over the end of a page, and at its very end and start. */
+static void test_page_ends(void)
+{
+    run_both(PROGRAM("add $0xff0, %rdi\n 1: mov %rax, (%rdi)\n rol $3, %rax\n add %rax, (%rdi)\n movups (%rdi), %xmm0\n movups %xmm0, 3(%rdi)\n inc %rdi\n dec %ecx\n jnz 1b\n hlt"),
+             UINT64_C(0x0123456789abcdef), 40, SOFT_HALTED);
+}
+
+/* A store over an instruction of the same block, which is behind it, and over the loop's own head. */
+static void test_own_code(void)
+{
+    run_both(PROGRAM("1: lea 2f(%rip), %rdx\n mov %al, 1(%rdx)\n 2: mov $0, %bl\n movzbl %bl, %ebx\n add %rbx, %r9\n dec %eax\n jnz 1b\n hlt"), 200, 0, SOFT_HALTED);
+    g_assert_cmpuint(translated->cpu->gpr[9], ==, 200 * 201 / 2);
+}
+
+/* Vectors, x87 and general registers through the same block, with calls of the interpreter between (cpuid). */
+static void test_states(void)
+{
+    run_both(PROGRAM("fninit\n fld1\n cvtsi2sd %rax, %xmm3\n 1: fld %st(0)\n faddp\n addsd %xmm3, %xmm3\n mov %ecx, %r8d\n xor %eax, %eax\n xor %ecx, %ecx\n push %rbx\n cpuid\n pop %rbx\n"
+                     "mov %r8d, %ecx\n dec %ecx\n jnz 1b\n fistpll (%rdi)\n movsd %xmm3, 8(%rdi)\n xor %eax, %eax\n xor %edx, %edx\n xor %ebx, %ebx\n hlt"), 3, 20, SOFT_HALTED);
+    g_assert_cmphex(*(uint64_t *)(translated->bytes + HARNESS_DATA), ==, 1 << 20);
+}
+
+/* More code than the cache holds: everything is forgotten, and nothing lost. */
+static void test_full_cache(void)
+{
+    uint8_t code[5000];
+    unsigned used = 0;
+
+    for (unsigned i = 0; i < 500; i++) {   /* add $1, %rax; jmp +0 */
+        static const uint8_t piece[] = { 0x48, 0x83, 0xc0, 0x01, 0xeb, 0x00 };
+        memcpy(code + used, piece, sizeof piece);
+        used += sizeof piece;
+    }
+    code[used++] = 0xf4;
+    size_t bytes = translated->cpu->jit.cache->bytes;
+    translated->cpu->jit.cache->bytes = translated->cpu->jit.cache->used + 40000;
+    for (unsigned round = 0; round < 20; round++) {
+        memcpy(translated->bytes + FAR_CODE + round * 8192, code, used);
+    }
+    for (unsigned round = 0; round < 40; round++) {
+        translated->cpu->gpr[GPR_RAX] = round;
+        translated->cpu->rip = FAR_CODE + round % 20 * 8192;
+        translated->cpu->activity = CPU_RUNNABLE;
+        g_assert_cmpint(soft_run_fast(translated->cpu), ==, SOFT_HALTED);
+        g_assert_cmpuint(translated->cpu->gpr[GPR_RAX], ==, round + 500);
+    }
+    translated->cpu->jit.cache->bytes = bytes;
+    g_assert_cmpuint(translated->cpu->jit.flushes, >, 0);
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    g_test_init(&argc, &argv, NULL);
+    interpreted = harness_new(8, 0);
+    translated = harness_new(8, 0);
+    if (!soft_translate(translated->cpu)) {
+        puts("1..0 # SKIP this host cannot run translated code");
+        return 0;
+    }
+    g_test_add_func("/jit/loop", test_loop);
+    g_test_add_func("/jit/calls", test_calls);
+    g_test_add_func("/jit/fault-inside", test_fault_inside);
+    g_test_add_func("/jit/page-ends", test_page_ends);
+    g_test_add_func("/jit/own-code", test_own_code);
+    g_test_add_func("/jit/states", test_states);
+    g_test_add_func("/jit/full-cache", test_full_cache);
+    status = g_test_run();
+    harness_free(translated);
+    harness_free(interpreted);
+    return status;
+}
