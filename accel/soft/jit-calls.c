@@ -61,6 +61,14 @@ static const uint8_t *leave(SoftCpu *cpu)
     return NULL;
 }
 
+/* The pages that a block lies in, just fetched from. */
+static bool is_global(SoftCpu *cpu, const Block *block, uint64_t rip)
+{
+    bool user = cpu->cpl == 3;
+
+    return tlb_fetch_entry(cpu, user, rip)->global && (!block->second_host || tlb_fetch_entry(cpu, user, rip + block->length - 1)->global);
+}
+
 static void remember_jump(SoftCpu *cpu, const Trans *trans)
 {
     JitJumps *jumps = &cpu->jit.jumps[jit_level(cpu)];
@@ -73,7 +81,7 @@ static void remember_jump(SoftCpu *cpu, const Trans *trans)
         jumps->count++;
     }
     jumps->slot[slot] = trans->indirect;
-    jumps->local |= trans->block->second_host || !tlb_fetch_entry(cpu, cpu->cpl == 3, trans->rip)->global;
+    jumps->local |= !is_global(cpu, trans->block, trans->rip);
 }
 
 /* Requests that were masked when the run loop looked may be open now. */
@@ -82,6 +90,24 @@ static bool is_wanted(const SoftCpu *cpu)
     uint32_t masked = (cpu->rflags & FLAG_IF ? 0 : REQUEST_INTR) | (cpu->nmi_masked ? REQUEST_NMI : 0);
 
     return !__atomic_load_n(&cpu->jit.calm, __ATOMIC_RELAXED) || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & ~masked;
+}
+
+/* By the interpreter's cache of jumps first, which is emptied by the same generations. */
+static Block *find_block(SoftCpu *cpu)
+{
+    JumpEntry *entry = &cpu->jumps[jump_slot(cpu->rip)];
+    Block *block;
+
+    if (entry->rip == cpu->rip && (entry->stamp == cpu->stamp || entry->stamp == cpu->stamp_local)) {
+        return entry->block;
+    }
+    block = block_find(cpu);
+    if (block && block_is_watched(block)) {
+        bool global = is_global(cpu, block, cpu->rip);
+
+        *entry = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };
+    }
+    return block;
 }
 
 /* The translation for cpu->rip, if there is one and nothing wants the run loop. */
@@ -95,7 +121,7 @@ static Trans *follow(SoftCpu *cpu)
     }
     tlb_stamp(cpu);
     cpu->jit.lookups++;
-    block = block_find(cpu);
+    block = find_block(cpu);
     trans = block ? block->trans : NULL;
     while (trans && trans->rip != cpu->rip) {
         trans = trans->next;
@@ -142,7 +168,7 @@ static void link_site(SoftCpu *cpu, uint32_t index, Trans *trans)
 /* Behind an instruction in the middle of its block. */
 static const uint8_t *after_insn(SoftCpu *cpu, const JitSite *site)
 {
-    if (site->trans->dead || (site->trans->uses_x87 && cpu->x87_state != X87_READY) || cpu->interrupt_shadow) {
+    if (site->trans->dead || !jit_stack_is_even(cpu) || (site->trans->uses_x87 && cpu->x87_state != X87_READY) || cpu->interrupt_shadow) {
         cpu->rip = next_rip(cpu, site);
         return leave(cpu);
     }

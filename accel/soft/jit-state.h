@@ -10,12 +10,12 @@
 typedef struct SoftCpu SoftCpu;
 typedef struct JitCache JitCache;
 
-enum { JIT_JUMP_BITS = 12, JIT_JUMPS = 1 << JIT_JUMP_BITS };
+enum { JIT_JUMP_BITS = 14, JIT_JUMPS = 1 << JIT_JUMP_BITS };
 enum { JIT_SUPERVISOR, JIT_USER, JIT_LEVELS };
 
 enum { JIT_LIVE_NONE, JIT_LIVE_XMM, JIT_LIVE_YMM };
 
-/* Where indirect jumps go, by bits 2 to 13 of the target; an empty slot goes to the trampoline that looks it up. */
+/* Where indirect jumps go, by the low bits of the target; an empty slot goes to the trampoline that looks it up. */
 typedef struct JitJumps {
     const uint8_t *slot[JIT_JUMPS];
     uint16_t used[JIT_JUMPS];

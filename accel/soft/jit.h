@@ -44,7 +44,7 @@ struct Trans {
 
 enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMPS };
 enum { CONST_INDEX_SUPERVISOR, CONST_INDEX_USER, CONST_JUMP, CONST_CROSS_1, CONST_CROSS_2, CONST_CROSS_4, CONST_CROSS_8, CONST_CROSS_16, CONST_CROSS_32,
-       CONST_NO_IF, CONST_ARITHMETIC, CONSTS };
+       CONST_NO_IF, CONST_ARITHMETIC, CONST_LOW_THREE, CONSTS };
 
 struct JitCache {
     uint8_t *write, *execute;
@@ -68,6 +68,7 @@ char *jit_describe(const SoftCpu *cpu);    /* one line of figures; the caller fr
 bool jit_host_able(const char **why);
 bool jit_host_has(unsigned feature);       /* FEATURE_: of the host's processor */
 void jit_thread_begin(SoftCpu *cpu);       /* this thread is about to run this CPU: its %gs */
+static inline bool jit_stack_is_even(const SoftCpu *cpu) { return cpu->code_size != 8 || !(cpu->gpr[4] & 7); }     /* RSP: trans-operand.c counts on it */
 bool jit_may_run(const SoftCpu *cpu);      /* the CPU's mode is one that translated code can be in */
 /* The code for the block at cpu->rip, translated now when it is due; NULL: interpret it. */
 const uint8_t *jit_entry(SoftCpu *cpu, Block *block);
@@ -92,5 +93,5 @@ Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip);
 void jit_signals_open(void);
 bool jit_signals_of(SoftCpu *cpu);         /* this thread runs this CPU now; false: as before */
 
-static inline unsigned jit_jump_slot(uint64_t rip) { return rip >> 2 & (JIT_JUMPS - 1); }
+static inline unsigned jit_jump_slot(uint64_t rip) { return rip & (JIT_JUMPS - 1); }
 static inline unsigned jit_level(const SoftCpu *cpu) { return cpu->cpl == 3 ? JIT_USER : JIT_SUPERVISOR; }

@@ -201,14 +201,21 @@ static bool may_cross(const TransBuild *b, unsigned size)
     return size > 1 && !(b->insn->form == FORM_VEC && row->vector & VECTOR_ALIGNED);
 }
 
-Rm trans_lookup(TransBuild *b, unsigned reg, unsigned size, bool write)
+/* 64-bit code only runs here while RSP is a multiple of 8: what lies at such a distance from it lies in one page. */
+static bool is_on_stack(const TransBuild *b, const Insn *insn, unsigned size)
+{
+    return b->long_code && insn->base == GPR_RSP && insn->index == INSN_NO_REG && insn->memory == MEMORY_FLAT64 && size <= 8 && !(insn->disp & (int)(size - 1)) &&
+           !(size & (size - 1));
+}
+
+Rm trans_lookup(TransBuild *b, unsigned reg, unsigned size, bool write, bool one_page)
 {
     Emit *e = &b->e;
     uint32_t site = trans_site(b, size, write);
     unsigned move = reg == TEMP_ADDRESS ? NOT_PINNED : reg;
 
     trans_make_room(b);
-    if (may_cross(b, size)) {
+    if (!one_page && may_cross(b, size)) {
         check_crossing(b, reg, size, site, move);
     }
     if (!e->full) {
@@ -241,6 +248,6 @@ bool trans_memory(TransBuild *b, const Insn *insn, unsigned size, bool write, bo
     } else if (!trans_address(b, insn)) {
         return false;
     }
-    *rm = trans_lookup(b, reg, size, write);
+    *rm = trans_lookup(b, reg, size, write, is_on_stack(b, insn, size));
     return true;
 }

@@ -33,7 +33,7 @@ static unsigned word_bits(const TransBuild *b) { return b->long_code ? E_W : 0; 
 static void push_place(TransBuild *b)
 {
     below_to_temp(b);
-    trans_lookup(b, TEMP_ADDRESS, word(b), true);
+    trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
     emit_lea(&b->e, true, TEMP_ADDRESS, (Rm){ .kind = RM_INDEXED, .reg = H_RCX, .index = H_RBP });
 }
 
@@ -41,7 +41,7 @@ static void push_constant(TransBuild *b, uint64_t value)
 {
     if (!b->long_code || (int64_t)value == (int32_t)value) {
         below_to_temp(b);
-        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true);
+        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
         emit_op(&b->e, word_bits(b), 0xc7, 0, rm, 4, value);
     } else {
         push_place(b);
@@ -55,7 +55,7 @@ static void push_register(TransBuild *b, unsigned guest)
 {
     if (trans_host[guest] != NOT_PINNED) {
         below_to_temp(b);
-        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true);
+        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
         emit_op(&b->e, word_bits(b), 0x89, trans_host[guest], rm, 0, 0);
     } else {
         push_place(b);
@@ -100,7 +100,7 @@ static bool pop(TransBuild *b, const Insn *insn)
         return false;
     }
     unsigned host = trans_host[insn->rm] == NOT_PINNED ? H_RBP : trans_host[insn->rm];
-    Rm rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false);
+    Rm rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false, b->long_code);
 
     emit_op(&b->e, word_bits(b), 0x8b, host, rm, 0, 0);
     trans_put(b, insn->rm, host);
@@ -110,7 +110,7 @@ static bool pop(TransBuild *b, const Insn *insn)
 
 static bool leave(TransBuild *b)
 {
-    Rm rm = trans_lookup(b, trans_host[GPR_RBP], word(b), false);
+    Rm rm = trans_lookup(b, trans_host[GPR_RBP], word(b), false, false);
 
     emit_op(&b->e, word_bits(b), 0x8b, H_RCX, rm, 0, 0);
     emit_lea(&b->e, b->long_code, trans_host[GPR_RSP], rm_at(trans_host[GPR_RBP], (int)word(b)));
@@ -132,6 +132,43 @@ static bool push_flags(TransBuild *b)
     emit_store(e, rm_context(offsetof(SoftCpu, jit.scratch)), H_RBP);
     push_scratch(b);
     return true;
+}
+
+static bool keeps_multiple(const Insn *insn)
+{
+    if (insn->size != 8) {
+        return false;
+    }
+    if (insn->op == OP_ADD || insn->op == OP_SUB || insn->op == OP_AND || insn->op == OP_MOV) {
+        return insn->form == FORM_EI && !(insn->imm & 7);
+    }
+    return insn->op == OP_LEA && insn->base == GPR_RSP && insn->index == INSN_NO_REG && insn->address_size == 8 && !(insn->disp & 7);
+}
+
+static bool writes_stack_pointer(const Insn *insn)
+{
+    unsigned access = optab_row(insn->row)->access;
+
+    return (access & WRITE_RM && !insn->memory && insn->rm == GPR_RSP) || (access & WRITE_REG && insn->reg == GPR_RSP) || insn->op == OP_LEAVE ||
+           insn->vvvv == GPR_RSP;
+}
+
+/* The run loop finds it and goes on with the interpreter until RSP is one again. */
+void trans_check_stack(TransBuild *b, const Insn *insn)
+{
+    uint32_t site;
+
+    if (!b->long_code || !writes_stack_pointer(insn) || keeps_multiple(insn)) {
+        return;
+    }
+    site = trans_site(b, 0, false);
+    if (b->e.full) {
+        return;
+    }
+    b->cache->sites[site].target = trans_next_rip(b, insn);
+    emit_vex(&b->e, 2, 2, true, false, 0xf5, H_RCX, trans_host[GPR_RSP], rm_constant(b->cache->constant[CONST_LOW_THREE]), -1);
+    emit_bytes(&b->e, 2, 0x05e3);
+    trans_cold(b, emit_jump_open(&b->e), site, TRAMP_POLL);
 }
 
 bool trans_stack(TransBuild *b, const Insn *insn)
@@ -195,7 +232,10 @@ static bool jump_indirect(TransBuild *b, const Insn *insn)
 
 static bool near_return(TransBuild *b, const Insn *insn)
 {
-    Rm rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false);
+    if (insn->imm & 7) {
+        return false;
+    }
+    Rm rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false, b->long_code);
 
     emit_op(&b->e, word_bits(b), 0x8b, H_RBP, rm, 0, 0);
     move_pointer(b, (int)(word(b) + insn->imm));
@@ -277,14 +317,19 @@ static bool clear_interrupts(TransBuild *b)
 }
 
 /* The counter and its offset, flags kept; CR4.TSD is looked at when it changes: jit_flush(). */
-static bool time_stamp(TransBuild *b)
+static bool time_stamp(TransBuild *b, bool with_number)
 {
     Emit *e = &b->e;
 
     if (b->user && b->cpu->cr4 & CR4_TSD) {
         return false;
     }
-    emit_bytes(e, 2, 0x310f);
+    if (with_number) {
+        emit_bytes(e, 3, 0xf9010f);
+        emit_load32(e, trans_host[GPR_RCX], rm_context(offsetof(SoftCpu, tsc_aux)));
+    } else {
+        emit_bytes(e, 2, 0x310f);
+    }
     emit_vex(e, 3, 3, true, false, 0xf0, H_RDX, 0, rm_register(H_RDX), 32);    /* rorx */
     emit_load(e, H_RCX, rm_context(offsetof(SoftCpu, tsc_offset)));
     emit_lea(e, true, H_RAX, (Rm){ .kind = RM_INDEXED, .reg = H_RAX, .index = H_RDX });
@@ -295,11 +340,66 @@ static bool time_stamp(TransBuild *b)
     return true;
 }
 
+/* With nothing asked for: else the interpreter's function, which knows of the shadow and of what waits. */
+static bool set_interrupts(TransBuild *b, const Insn *insn)
+{
+    Emit *e = &b->e;
+    uint32_t site;
+
+    if (b->user || b->block->mode & KEY_V8086) {
+        return false;
+    }
+    site = trans_site(b, 0, false);
+    emit_load32(e, H_RCX, rm_context(offsetof(SoftCpu, request)));
+    emit_bytes(e, 2, 0x05e3);
+    trans_cold(b, emit_jump_open(e), site, TRAMP_LAST);
+    interrupts_off_to_temp(b);
+    emit_lea(e, true, H_RCX, rm_at(H_RCX, FLAG_IF));
+    emit_store(e, rm_context(offsetof(SoftCpu, rflags)), H_RCX);
+    trans_exit(b, trans_next_rip(b, insn), false);
+    return true;
+}
+
+static bool swap_gs(TransBuild *b, const Insn *insn)
+{
+    Rm base = rm_context(offsetof(SoftCpu, segment) + SEG_GS * sizeof(CpuSegment) + offsetof(CpuSegment, base));
+    Rm other = rm_context(offsetof(SoftCpu, kernel_gs_base));
+
+    if (b->user || !b->long_code) {
+        return false;
+    }
+    emit_load(&b->e, H_RCX, base);
+    emit_load(&b->e, H_RBP, other);
+    emit_store(&b->e, base, H_RBP);
+    emit_store(&b->e, other, H_RCX);
+    trans_exit(b, trans_next_rip(b, insn), false);
+    return true;
+}
+
+bool trans_system_end(TransBuild *b, const Insn *insn)
+{
+    return insn->op == OP_STI ? set_interrupts(b, insn) : insn->op == OP_SWAPGS && swap_gs(b, insn);
+}
+
+static bool read_selector(TransBuild *b, const Insn *insn)
+{
+    unsigned host = trans_host[insn->rm] == NOT_PINNED ? H_RCX : trans_host[insn->rm];
+
+    if (insn->memory || insn->size == 2) {
+        return false;
+    }
+    emit_op(&b->e, E_0F, 0xb7, host, rm_context(offsetof(SoftCpu, segment) + insn->reg * sizeof(CpuSegment) + offsetof(CpuSegment, selector)), 0, 0);
+    trans_put(b, insn->rm, host);
+    return true;
+}
+
 bool trans_system(TransBuild *b, const Insn *insn)
 {
     switch (insn->op) {
+    case OP_MOV_FROM_SREG: return read_selector(b, insn);
     case OP_CLI: return clear_interrupts(b);
-    case OP_RDTSC: return time_stamp(b);
+    case OP_RDTSC: return time_stamp(b, false);
+    case OP_RDTSCP: return time_stamp(b, true);
     case OP_FENCE:
         emit_bytes(&b->e, 3, 0x0f | 0xae << 8 | (uint64_t)(0xc0 | (insn->reg & 7) << 3) << 16);
         return true;

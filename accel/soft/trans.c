@@ -109,6 +109,7 @@ static void translate_insn(TransBuild *b, const Insn *insn)
 {
     if (is_there(b, insn) &&
         (trans_integer(b, insn) || trans_stack(b, insn) || trans_system(b, insn) || trans_vector(b, insn) || trans_x87(b, insn))) {
+        trans_check_stack(b, insn);
         return;
     }
     trans_flush_islands(b, true);
@@ -209,7 +210,7 @@ static void emit_body(TransBuild *b)
             translate_insn(b, insn);
             settle_fixups(b);
         } else {
-            done = trans_branch(b, insn);
+            done = trans_branch(b, insn) || trans_system_end(b, insn);
         }
         if (i + 1u == block->count) {
             emit_end(b, done);

@@ -41,7 +41,9 @@ void trans_cold(TransBuild *b, uint8_t *rel32, uint32_t site, unsigned tramp);
 bool trans_address(TransBuild *b, const Insn *insn);                           /* the linear address to RBP; false: not here */
 /* The memory operand: a host operand that may be read (and written). RCX and RBP are taken. */
 bool trans_memory(TransBuild *b, const Insn *insn, unsigned size, bool write, bool plain_registers, Rm *rm);
-Rm trans_lookup(TransBuild *b, unsigned reg, unsigned size, bool write);       /* the same for the linear address in reg, already there */
+/* The same for the linear address in reg, already there; one_page: it cannot lie in two. */
+Rm trans_lookup(TransBuild *b, unsigned reg, unsigned size, bool write, bool one_page);
+void trans_check_stack(TransBuild *b, const Insn *insn);   /* behind an instruction that may leave RSP no multiple of 8 */
 unsigned trans_get(TransBuild *b, unsigned guest, unsigned temp);              /* a guest register, in temp when it lives in the context */
 void trans_put(TransBuild *b, unsigned guest, unsigned from);                  /* the other way */
 static inline Rm trans_slot(unsigned guest) { return rm_context(offsetof(SoftCpu, gpr) + 8 * guest); }
@@ -55,6 +57,7 @@ bool trans_x87(TransBuild *b, const Insn *insn);
 bool trans_needs_vectors(const TransBuild *b, const Insn *insn);
 bool trans_needs_avx(const TransBuild *b, const Insn *insn);
 bool trans_needs_x87(const TransBuild *b, const Insn *insn);
+bool trans_system_end(TransBuild *b, const Insn *insn);            /* the same for some that end a block */
 /* The last instruction; true when it was done here, exits and all. */
 bool trans_branch(TransBuild *b, const Insn *insn);
 void trans_exit(TransBuild *b, uint64_t target, bool polls);                   /* goes on at a known RIP */
