@@ -64,6 +64,7 @@ typedef struct AccelOps {
     void (*get_state)(Cpu *cpu, CpuState *state);
     bool (*set_state)(Cpu *cpu, const CpuState *state, GError **err);
     bool (*is_halted)(Cpu *cpu);           /* may race with a running CPU */
+    char *(*translator)(const Cpu *cpu);   /* one line about its translated code, for "info jit"; may be NULL: it has none */
     bool (*has_feature)(const Cpu *cpu, unsigned feature);   /* FEATURE_X of accel/x86/cpuid.h; NULL: none */
     bool (*cpu_config)(Accel *accel, const Value *model, CpuidConfig *out, GError **err);    /* accel_cpu_config(); NULL: no CPUs */
     uint64_t (*tsc_khz)(const Cpu *cpu);

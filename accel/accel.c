@@ -335,6 +335,11 @@ uint64_t cpu_tsc(const Cpu *cpu)
     return (uint64_t)((unsigned __int128)clock_now(CLOCK_GUEST) * cpu_tsc_khz(cpu) / 1000000);
 }
 
+char *cpu_translator(const Cpu *cpu)
+{
+    return cpu->accel->ops->translator ? cpu->accel->ops->translator(cpu) : NULL;
+}
+
 bool cpu_has_feature(const Cpu *cpu, unsigned feature)
 {
     return cpu->accel->ops->has_feature && cpu->accel->ops->has_feature(cpu, feature);

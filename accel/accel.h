@@ -84,6 +84,7 @@ uint64_t cpu_tsc_khz(const Cpu *cpu);                     /* guest TSC frequency
 uint64_t cpu_tsc(const Cpu *cpu);                         /* guest TSC now; any thread (a userspace LAPIC's deadline timer) */
 bool cpu_is_halted(Cpu *cpu);
 bool cpu_has_feature(const Cpu *cpu, unsigned feature);   /* FEATURE_X of accel/x86/cpuid.h: what the guest's CPUID says */
+char *cpu_translator(const Cpu *cpu);      /* one line about its translated code, NULL where none is made; figures may be a moment old; caller frees */
 char *cpu_describe(Cpu *cpu);                             /* registers for "info registers" and error reports; caller frees */
 
 /* Host wakes for ports and memory (ioeventfd): an access of size bytes (0: any) with value (when match) signals fd without the machine lock. */

@@ -46,6 +46,28 @@ QMP_HANDLER(query_kvm)
     return info;
 }
 
+/* QEMU's name, text and all: an experimental command whose text is for people. */
+QMP_HANDLER(query_jit)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    const Machine *machine = qmp_machine();
+    Value *info;
+
+    for (guint i = 0; i < machine->cpus->len; i++) {
+        g_autofree char *line = cpu_translator(g_ptr_array_index(machine->cpus, i));
+
+        if (line) {
+            g_string_append_printf(text, "CPU %u: %s\n", i, line);
+        }
+    }
+    if (!text->len) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "JIT information is only available with accel=tcg");
+    }
+    info = value_new_object();
+    value_set(info, "human-readable-text", value_new_string(text->str));
+    return info;
+}
+
 QMP_HANDLER(query_target)
 {
     Value *info = value_new_object();
@@ -179,6 +201,7 @@ QMP_HANDLER(query_command_line_options)
 const QmpType machine_types[] = {
     { "NameInfo", "struct ?name:str" },
     { "UuidInfo", "struct UUID:str" },
+    { "HumanReadableText", "struct human-readable-text:str" },
     { "KvmInfo", "struct enabled:bool present:bool" },
     { "SysEmuTarget", "enum i386 x86_64" },
     { "TargetInfo", "struct arch:SysEmuTarget" },
@@ -216,6 +239,7 @@ const QmpCommand machine_commands[] = {
     { "query-name", query_name, .returns = "NameInfo", .help = "the guest's name" },
     { "query-uuid", query_uuid, .returns = "UuidInfo", .help = "the guest's UUID" },
     { "query-kvm", query_kvm, .returns = "KvmInfo", .help = "whether KVM runs the guest" },
+    { "x-query-jit", query_jit, .returns = "HumanReadableText", .help = "what the translator of the software CPU did; for people, may change" },
     { "query-target", query_target, .returns = "TargetInfo", .help = "the guest's architecture" },
     { "query-machines", query_machines, .returns = "[MachineInfo]", .help = "the boards that -machine takes" },
     { "query-memory-size-summary", query_memory_size_summary, .returns = "MemoryInfo", .help = "how much memory the guest has" },

@@ -56,6 +56,15 @@ INFO(info_uuid)
     g_string_append_printf(out, "%s\n", text(reply, "UUID"));
 }
 
+INFO(info_jit)
+{
+    g_autoptr(Value) reply = hmp_qmp(session, out, "x-query-jit", NULL);
+
+    if (reply) {
+        g_string_append(out, value_get_string(reply, "human-readable-text", ""));
+    }
+}
+
 INFO(info_kvm)
 {
     g_autoptr(Value) reply = hmp_qmp(session, out, "query-kvm", NULL);
@@ -332,6 +341,7 @@ const HmpCommand hmp_infos[] = {
     { "chardev", NULL, "character streams", info_chardev },
     { "cpus", NULL, "processors and their threads", info_cpus },
     { "iothreads", NULL, "I/O threads", info_iothreads },
+    { "jit", NULL, "what the translator of the software CPU did", info_jit },
     { "kvm", NULL, "whether KVM runs the guest", info_kvm },
     { "memory_size_summary", NULL, "how much memory the guest has", info_memory },
     { "mice", NULL, "pointing devices", info_mice },

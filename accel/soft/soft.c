@@ -292,6 +292,7 @@ static bool soft_cpu_config(Accel *accel, const Value *model, CpuidConfig *out, 
 }
 
 static bool soft_has_feature(const Cpu *cpu, unsigned feature) { return cpuid_has(context_of(cpu)->features, feature); }
+static char *soft_translator(const Cpu *cpu) { return jit_describe(context_of(cpu)); }
 static uint64_t soft_tsc_khz(const Cpu *cpu) { (void)cpu; return soft_host_tsc_khz(); }
 static uint64_t soft_tsc_of(const Cpu *cpu) { return soft_tsc(context_of(cpu)); }
 
@@ -320,6 +321,6 @@ const AccelOps soft_ops = {
     .run = soft_run_cpu,  .has_work = soft_cpu_has_work,  .kick = soft_kick,
     .set_intr = soft_set_intr,  .nmi = soft_nmi,  .init_signal = soft_init_line,  .sipi = soft_sipi,  .set_a20 = soft_set_a20,
     .reset = soft_cpu_reset,  .get_state = soft_get_state,  .set_state = soft_set_state,
-    .is_halted = soft_is_halted,  .has_feature = soft_has_feature,  .cpu_config = soft_cpu_config,  .tsc_khz = soft_tsc_khz,
+    .is_halted = soft_is_halted,  .has_feature = soft_has_feature,  .translator = soft_translator,  .cpu_config = soft_cpu_config,  .tsc_khz = soft_tsc_khz,
     .tsc = soft_tsc_of,  .paused = soft_paused,  .resuming = soft_resuming,
 };

@@ -87,8 +87,7 @@ bool trans_vector(TransBuild *b, const Insn *insn)
     const OptabRow *row = optab_row(insn->row);
     uint32_t word = row->vector;
     bool w = insn->prefixes & PREFIX_REX_W;
-    unsigned what = maps[row->map] | prefixes[row->prefix >= MANDATORY_NONE ? row->prefix - MANDATORY_NONE : 0] | (w ? E_W : 0);
-    unsigned reg, bytes = word & VECTOR_IMM8 ? 1 : 0;
+    unsigned what, reg, bytes = word & VECTOR_IMM8 ? 1 : 0;
     Rm rm;
 
     if (is_native_vex(b, insn)) {
@@ -97,6 +96,7 @@ bool trans_vector(TransBuild *b, const Insn *insn)
     if (!is_native_vector(b, insn)) {
         return false;
     }
+    what = maps[row->map] | prefixes[row->prefix >= MANDATORY_NONE ? row->prefix - MANDATORY_NONE : 0] | (w ? E_W : 0);
     reg = row->extension ? row->extension & 7u : vector_reg_file(word) == VECTOR_GPR ? trans_host[insn->reg] : insn->reg;
     if (insn->memory) {
         if (!trans_memory(b, insn, vector_memory_bytes(word, w), word & VECTOR_WRITES_RM, true, &rm)) {

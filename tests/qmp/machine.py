@@ -43,6 +43,15 @@ def _():
             check(open(f"/proc/{vm.process.pid}/task/{item['thread-id']}/comm").read(), item)
 
 
+@case("the translator tells what it did")
+def _():
+    with Vm(*ARGS, "-accel", "tcg") as vm:
+        check(vm("x-query-jit")["human-readable-text"].count("CPU ") == 2, vm("x-query-jit"))
+        check("KiB" in vm("human-monitor-command", {"command-line": "info jit"}), "info jit")
+    with Vm(*ARGS, "-accel", "tcg,interp=on") as vm:
+        check("interprets" in vm("x-query-jit")["human-readable-text"], vm("x-query-jit"))
+
+
 @case("models expand to their features")
 def _():
     with Vm(*ARGS, "-accel", "tcg") as vm:
