@@ -33,6 +33,8 @@ struct Block {
     uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not relied on (block.c) */
     Trans *trans;                          /* its host code, one for each RIP that it was hot at */
     int32_t heat;                          /* executions left until it is worth host code; the run loop decides */
+    uint8_t group_failures;                /* times that a group of accesses in it (trans-group.c) lay badly */
+    bool no_groups;                        /* too many */
     bool dropped;
     bool linked;                           /* its last instructions may hold addresses of blocks */
     _Alignas(64) Insn insns[];

@@ -318,6 +318,39 @@ static const uint8_t *call_x87(SoftCpu *cpu, uint32_t index, uint64_t operand)
     return cpu->x87_state == X87_READY ? site->next : interpret_block(cpu, site);
 }
 
+/* The group lies over a page's end, or its page cannot stand in the table: from here on the interpreter's. */
+static const uint8_t *give_group_up(SoftCpu *cpu, const JitSite *site)
+{
+    Block *block = site->trans->block;
+
+    cpu->rip = site->trans->rip + site->insn->start;
+    cpu->jit.interpret_once = true;
+    if (++block->group_failures > 32) {
+        block->no_groups = true;
+        jit_block_dropped(cpu, block);     /* translated anew */
+    }
+    return leave(cpu);
+}
+
+static const uint8_t *call_group_crosses(SoftCpu *cpu, uint32_t index, uint64_t base)
+{
+    (void)base;
+    return give_group_up(cpu, &cpu->jit.cache->sites[index]);
+}
+
+static const uint8_t *call_group_miss(SoftCpu *cpu, uint32_t index, uint64_t base)
+{
+    JitSite *site = &cpu->jit.cache->sites[index];
+
+    cpu->jit.misses++;
+    cpu->block_rip = site->trans->rip;
+    if (mmu_fill(cpu, base + site->target, site->write)) {
+        cpu->jit.fills++;
+        return site->retry;
+    }
+    return give_group_up(cpu, site);
+}
+
 /* The host's processor refused: a division, an operand that is not aligned or not canonical. The interpreter says what it means to the guest. */
 static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
 {
@@ -334,11 +367,15 @@ static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
     bool ends = soft_ends_block(site.insn);
     Insn alone[2] = { *site.insn, { .run = stop_here } };
     run_alone(cpu, trans, alone);
+    if (!ends && at + 1 < 64 && trans->inside_group >> (at + 1) & 1) {
+        cpu->rip = next_rip(cpu, &site);   /* the next one wants what was in RCX */
+        return leave(cpu);
+    }
     return ends ? go_on(cpu) : after_insn(cpu, &site);
 }
 
 JitCall *const jit_calls[TRAMPS] = {
     [TRAMP_MISS] = call_miss, [TRAMP_HELPER] = call_helper, [TRAMP_LAST] = call_last, [TRAMP_LINK] = call_link, [TRAMP_POLL] = call_poll,
     [TRAMP_INDIRECT] = call_indirect, [TRAMP_POLL_INDIRECT] = call_poll_indirect, [TRAMP_VECTOR] = call_vector, [TRAMP_AVX] = call_avx, [TRAMP_X87] = call_x87,
-    [TRAMP_FAULT] = call_fault,
+    [TRAMP_FAULT] = call_fault, [TRAMP_GROUP_MISS] = call_group_miss, [TRAMP_GROUP_CROSSES] = call_group_crosses,
 };

@@ -39,11 +39,12 @@ struct Trans {
     const uint8_t *start, *indirect, *entry, *end;         /* executable: cold parts lie between entry and end too */
     uint32_t *insn_at;                     /* offset of each instruction's code from start, and of the end */
     uint32_t incoming;                     /* JitSite index + 1 */
+    uint64_t inside_group;                 /* instructions that count on RCX from an earlier one: trans-group.c */
     bool dead, uses_x87;
 };
 
-enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMPS };
-enum { CONST_INDEX_SUPERVISOR, CONST_INDEX_USER, CONST_JUMP, CONST_CROSS_1, CONST_CROSS_2, CONST_CROSS_4, CONST_CROSS_8, CONST_CROSS_16, CONST_CROSS_32,
+enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMP_GROUP_MISS, TRAMP_GROUP_CROSSES, TRAMPS };
+enum { CONST_INDEX_SUPERVISOR, CONST_INDEX_USER, CONST_JUMP, CONST_CROSS_1, CONST_CROSS_2, CONST_CROSS_4, CONST_CROSS_8, CONST_CROSS_16, CONST_CROSS_32, CONST_CROSS_64, CONST_CROSS_128, CONST_CROSS_256,
        CONST_NO_IF, CONST_ARITHMETIC, CONST_LOW_THREE, CONSTS };
 
 struct JitCache {

@@ -243,6 +243,9 @@ bool trans_memory(TransBuild *b, const Insn *insn, unsigned size, bool write, bo
     unsigned reg = TEMP_ADDRESS;
 
     trans_make_room(b);
+    if (insn->index == INSN_NO_REG && insn->memory == MEMORY_FLAT64 && insn->form != FORM_OA && insn->form != FORM_AO && trans_shared(b, insn->base, insn->disp, rm)) {
+        return true;
+    }
     if (plain_registers && is_plain_register(b, insn)) {
         reg = trans_host[insn->base];
     } else if (!trans_address(b, insn)) {

@@ -39,9 +39,13 @@ static void push_place(TransBuild *b)
 
 static void push_constant(TransBuild *b, uint64_t value)
 {
+    Rm rm;
+
     if (!b->long_code || (int64_t)value == (int32_t)value) {
-        below_to_temp(b);
-        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
+        if (!trans_shared(b, GPR_RSP, -(int)word(b), &rm)) {
+            below_to_temp(b);
+            rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
+        }
         emit_op(&b->e, word_bits(b), 0xc7, 0, rm, 4, value);
     } else {
         push_place(b);
@@ -53,9 +57,13 @@ static void push_constant(TransBuild *b, uint64_t value)
 
 static void push_register(TransBuild *b, unsigned guest)
 {
+    Rm rm;
+
     if (trans_host[guest] != NOT_PINNED) {
-        below_to_temp(b);
-        Rm rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
+        if (!trans_shared(b, GPR_RSP, -(int)word(b), &rm)) {
+            below_to_temp(b);
+            rm = trans_lookup(b, TEMP_ADDRESS, word(b), true, b->long_code);
+        }
         emit_op(&b->e, word_bits(b), 0x89, trans_host[guest], rm, 0, 0);
     } else {
         push_place(b);
@@ -100,8 +108,11 @@ static bool pop(TransBuild *b, const Insn *insn)
         return false;
     }
     unsigned host = trans_host[insn->rm] == NOT_PINNED ? H_RBP : trans_host[insn->rm];
-    Rm rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false, b->long_code);
+    Rm rm;
 
+    if (!trans_shared(b, GPR_RSP, 0, &rm)) {
+        rm = trans_lookup(b, trans_host[GPR_RSP], word(b), false, b->long_code);
+    }
     emit_op(&b->e, word_bits(b), 0x8b, host, rm, 0, 0);
     trans_put(b, insn->rm, host);
     move_pointer(b, (int)word(b));

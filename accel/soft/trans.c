@@ -97,7 +97,7 @@ static void call_site(TransBuild *b, unsigned tramp)
 }
 
 /* The guest's CPUID has it (an older meaning of the opcode is always there), and so does the host's processor. */
-static bool is_there(const TransBuild *b, const Insn *insn)
+bool trans_is_there(const TransBuild *b, const Insn *insn)
 {
     const OptabRow *row = optab_row(insn->row);
 
@@ -107,10 +107,14 @@ static bool is_there(const TransBuild *b, const Insn *insn)
 
 static void translate_insn(TransBuild *b, const Insn *insn)
 {
-    if (is_there(b, insn) &&
+    if (trans_is_there(b, insn) &&
         (trans_integer(b, insn) || trans_stack(b, insn) || trans_system(b, insn) || trans_vector(b, insn) || trans_x87(b, insn))) {
         trans_check_stack(b, insn);
         return;
+    }
+    if (b->group.live) {                   /* it was taken for one that is done here: once more, without */
+        b->block->no_groups = true;
+        b->e.full = true;
     }
     trans_flush_islands(b, true);
     call_site(b, TRAMP_HELPER);
@@ -206,6 +210,7 @@ static void emit_body(TransBuild *b)
         b->index = i;
         b->trans->insn_at[i] = (uint32_t)(emit_here(&b->e) - b->trans->start);
         trans_make_room(b);
+        trans_group_begin(b, i);
         if (!ends) {
             translate_insn(b, insn);
             settle_fixups(b);
@@ -256,7 +261,7 @@ static bool build(TransBuild *b)
     return !b->e.full;
 }
 
-Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip)
+static Trans *trans_try(SoftCpu *cpu, Block *block, uint64_t rip)
 {
     JitCache *cache = cpu->jit.cache;
     uint32_t sites = cache->site_count;
@@ -288,4 +293,12 @@ Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip)
     }
     g_free(b);
     return good ? trans : NULL;
+}
+
+Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip)
+{
+    bool groups = !block->no_groups;
+    Trans *trans = trans_try(cpu, block, rip);
+
+    return trans || !groups || !block->no_groups ? trans : trans_try(cpu, block, rip);
 }

@@ -23,6 +23,7 @@ typedef struct TransBuild {
     const Insn *insn;
     unsigned index;                        /* of insn */
     bool long_code, user;
+    struct { bool live; uint8_t base; unsigned last; } group;              /* accesses that share one look-up */
     bool vectors, avx, x87;                /* the block has native ones */
     uint32_t fixups[80];                   /* sites whose .next is the end of the current instruction */
     unsigned fixup_count;
@@ -47,6 +48,11 @@ void trans_check_stack(TransBuild *b, const Insn *insn);   /* behind an instruct
 unsigned trans_get(TransBuild *b, unsigned guest, unsigned temp);              /* a guest register, in temp when it lives in the context */
 void trans_put(TransBuild *b, unsigned guest, unsigned from);                  /* the other way */
 static inline Rm trans_slot(unsigned guest) { return rm_context(offsetof(SoftCpu, gpr) + 8 * guest); }
+
+/* trans-group.c */
+void trans_group_begin(TransBuild *b, unsigned index);     /* before an instruction: looks up for those that follow, where that pays */
+bool trans_shared(const TransBuild *b, unsigned base, int32_t disp, Rm *rm);   /* the operand, when the group has looked it up */
+bool trans_is_there(const TransBuild *b, const Insn *insn);
 
 /* trans-integer.c, trans-stack.c, trans-vector.c: false: the interpreter's function is called for it. */
 bool trans_integer(TransBuild *b, const Insn *insn);

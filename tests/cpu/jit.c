@@ -74,6 +74,18 @@ static void test_page_ends(void)
              UINT64_C(0x0123456789abcdef), 40, SOFT_HALTED);
 }
 
+/* Several accesses from one register, wherever it points: in one page, over the end of it, and with the stack between. */
+static void test_groups(void)
+{
+    run_both(PROGRAM("add $0xf40, %rdi\n 1: mov %rax, 8(%rdi)\n add 16(%rdi), %rax\n mov %eax, -4(%rdi)\n xor $5, %ecx\n movzwl 3(%rdi), %edx\n incb 40(%rdi)\n movups 8(%rdi), %xmm1\n"
+                     "movups %xmm1, 24(%rdi)\n add %rdx, %rax\n cmp 32(%rdi), %rax\n adc $7, %rax\n mov 8(%rdi), %rsi\n xor $5, %ecx\n inc %rdi\n dec %ecx\n jnz 1b\n hlt"),
+             UINT64_C(0x1234567), 300, SOFT_HALTED);
+    run_both(PROGRAM("lea 0xfc0(%rdi), %rsp\n 1: push %rax\n push %rcx\n mov 8(%rsp), %rdx\n add %rdx, (%rsp)\n push $-77\n mov 4(%rsp), %ebx\n pop %rsi\n pop %rdi\n add %rsi, %rdi\n"
+                     "lea 3(%rax,%rdi), %rax\n pop %rdx\n add $8, %rsp\n dec %ecx\n jnz 1b\n hlt"), 5, 30, SOFT_HALTED);
+    run_both(PROGRAM("1: mov %rdi, 16(%rdi)\n mov 16(%rdi), %rdi\n mov 8(%rdi), %rax\n add %rcx, 8(%rdi)\n dec %ecx\n jnz 1b\n mov $0x700000000ff8, %rdi\n stc\n mov (%rdi), %rax\n mov 8(%rdi), %rax\n hlt"),
+             0, 9, SOFT_RAISED);
+}
+
 /* A store over an instruction of the same block, which is behind it, and over the loop's own head. */
 static void test_own_code(void)
 {
@@ -132,6 +144,7 @@ int main(int argc, char **argv)
     g_test_add_func("/jit/calls", test_calls);
     g_test_add_func("/jit/fault-inside", test_fault_inside);
     g_test_add_func("/jit/page-ends", test_page_ends);
+    g_test_add_func("/jit/groups", test_groups);
     g_test_add_func("/jit/own-code", test_own_code);
     g_test_add_func("/jit/states", test_states);
     g_test_add_func("/jit/full-cache", test_full_cache);
