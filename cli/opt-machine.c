@@ -143,7 +143,7 @@ static const char *const single_multi[] = { "single", "multi", NULL };
 const Field accel_keys[] = {
     KEY_STR("accel", "the accelerator"),
     KEY_ENUM("kernel-irqchip", irqchip_places, "kvm: interrupt controllers in the kernel, all, the LAPICs only, or none"),
-    KEY_ENUM("thread", single_multi, "tcg: multi, a host thread for each processor (the default), or single, one that runs all in turn"),
+    KEY_ENUM("thread", single_multi, "tcg: multi, a host thread for each processor (the default), or single, one that interprets all in turn"),
     KEY_UINT("tb-size", 0, 65536, "tcg: MiB of translated code for each processor; 0 is the default, 64"),
     KEY_BOOL("interp", "tcg: on interprets all code, slowly; for hunting bugs"),
     FIELD_END };

@@ -334,10 +334,10 @@ void jit_thread_begin(SoftCpu *cpu)
     }
 }
 
-/* What translated code cannot do at all: 16-bit code, segments that are not flat, SMAP, debug registers, alignment checks. */
+/* What translated code cannot do at all: count instructions, so that another CPU of the same thread had its turn; 16-bit code, segments that are not flat, SMAP, debug registers, alignment checks. */
 bool jit_may_run(const SoftCpu *cpu)
 {
-    return cpu->jit.cache && jit_stack_is_even(cpu) && cpu->code_size != 2 && cpu->flat && cpu->cr0 & CR0_PE && !(cpu->rflags & FLAG_VM) && !(cpu->cr4 & CR4_SMAP) && !cpu->sys.stepping &&
+    return cpu->jit.cache && !cpu->shares && jit_stack_is_even(cpu) && cpu->code_size != 2 && cpu->flat && cpu->cr0 & CR0_PE && !(cpu->rflags & FLAG_VM) && !(cpu->cr4 & CR4_SMAP) && !cpu->sys.stepping &&
            cpu->tlb == cpu->tables[cpu->sys.tlb_mode] && cpu->sys.physical_mask == UINT64_MAX;
 }
 
