@@ -137,5 +137,6 @@ int main(int argc, char **argv)
     }
     g_assert_true(g_file_get_contents(argv[2], &expected, NULL, NULL));
     compare(machine.said->str, expected);
+    soft_free(machine.cpu);
     return 0;
 }
