@@ -47,7 +47,6 @@ static void handle(int number, siginfo_t *info, void *frame)
 
     if (cache && pc >= cache->execute + cache->reserved && pc < cache->execute + cache->used) {
         cpu->jit.fault_pc = (uint64_t)(uintptr_t)pc;
-        cpu->jit.fault_trap = (uint32_t)context->uc_mcontext.gregs[REG_TRAPNO];
         context->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)cache->tramp[TRAMP_FAULT];
         return;
     }

@@ -30,7 +30,7 @@ typedef struct JitState {
     SoftCpu *self;
     const uint8_t *resume;
     uint64_t scratch, fault_pc;
-    uint32_t fault_trap, mxcsr_default;
+    uint32_t mxcsr_default;
     uint32_t from;                         /* the site of the last indirect jump */
     JitCache *cache;                       /* NULL: this CPU interprets only */
     bool interpret_once;                   /* the next block is the interpreter's */

@@ -15,7 +15,7 @@ static void put_constants(JitCache *cache, Emit *e)
 {
     static const uint64_t values[CONSTS] = {
         [CONST_INDEX_SUPERVISOR] = UINT64_C(0x0000fffffffff000), [CONST_INDEX_USER] = UINT64_C(0x00007ffffffff000),
-        [CONST_JUMP] = JIT_JUMPS - 1, [CONST_CROSS_1] = 0xfff, [CONST_CROSS_2] = 0xffe, [CONST_CROSS_4] = 0xffc, [CONST_CROSS_8] = 0xff8,
+        [CONST_JUMP] = JIT_JUMPS - 1, [CONST_CROSS_2] = 0xffe, [CONST_CROSS_4] = 0xffc, [CONST_CROSS_8] = 0xff8,
         [CONST_CROSS_16] = 0xff0, [CONST_CROSS_32] = 0xfe0, [CONST_CROSS_64] = 0xfc0, [CONST_CROSS_128] = 0xf80, [CONST_CROSS_256] = 0xf00, [CONST_NO_IF] = ~(uint64_t)FLAG_IF, [CONST_ARITHMETIC] = FLAG_ARITHMETIC,
         [CONST_LOW_THREE] = 7,
     };

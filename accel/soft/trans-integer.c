@@ -13,7 +13,7 @@ typedef struct Shape {
     unsigned what;                         /* E_: map and prefixes, without operand size */
     uint8_t opcode;
     uint8_t extension;                     /* of .reg when there is no register operand */
-    bool has_reg, writes_reg, reads_rm, writes_rm;
+    bool has_reg, writes_reg, writes_rm;
     uint8_t reg_bytes, rm_bytes;
     uint8_t immediate_bytes;
     uint64_t immediate;
@@ -125,12 +125,12 @@ static bool operate(TransBuild *b, const Insn *insn, const Shape *s)
 static Shape reg_and_rm(const Insn *insn, uint8_t opcode, bool to_reg)
 {
     return (Shape){ .opcode = (uint8_t)(opcode | (insn->size > 1)), .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size,
-                    .reads_rm = true, .writes_reg = to_reg, .writes_rm = !to_reg };
+                    .writes_reg = to_reg, .writes_rm = !to_reg };
 }
 
 static Shape rm_only(const Insn *insn, uint8_t opcode, unsigned extension, bool writes)
 {
-    return (Shape){ .opcode = (uint8_t)(opcode | (insn->size > 1)), .extension = (uint8_t)extension, .rm_bytes = insn->size, .reads_rm = true, .writes_rm = writes };
+    return (Shape){ .opcode = (uint8_t)(opcode | (insn->size > 1)), .extension = (uint8_t)extension, .rm_bytes = insn->size, .writes_rm = writes };
 }
 
 static bool alu(TransBuild *b, const Insn *insn)
@@ -179,7 +179,6 @@ static bool move_immediate(TransBuild *b, const Insn *insn)
         return true;
     }
     Shape s = rm_only(insn, 0xc6, 0, true);
-    s.reads_rm = false;
     s.immediate = insn->imm;
     s.immediate_bytes = insn->size > 4 ? 4 : insn->size;
     return operate(b, insn, &s);
@@ -215,7 +214,7 @@ static bool move(TransBuild *b, const Insn *insn)
 static bool extend(TransBuild *b, const Insn *insn)
 {
     unsigned flags = optab_row(insn->row)->flags;
-    Shape s = { .what = E_0F, .has_reg = true, .writes_reg = true, .reads_rm = true, .reg_bytes = insn->size };
+    Shape s = { .what = E_0F, .has_reg = true, .writes_reg = true, .reg_bytes = insn->size };
 
     if (flags & (ROW_RM_BYTE | ROW_RM_WORD)) {
         s.opcode = (uint8_t)((insn->op == OP_MOVZX ? 0xb6 : 0xbe) | (flags & ROW_RM_WORD ? 1 : 0));
@@ -311,7 +310,7 @@ static bool double_shift(TransBuild *b, const Insn *insn)
     if (insn->form == FORM_EGC) {
         return shift_by_cl(b, insn, E_0F, (uint8_t)(opcode | 1), 0, true);
     }
-    s = (Shape){ .what = E_0F, .opcode = opcode, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .reads_rm = true, .writes_rm = true,
+    s = (Shape){ .what = E_0F, .opcode = opcode, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .writes_rm = true,
                  .immediate_bytes = 1, .immediate = insn->imm };
     return operate(b, insn, &s);
 }
@@ -319,7 +318,7 @@ static bool double_shift(TransBuild *b, const Insn *insn)
 static bool bit(TransBuild *b, const Insn *insn)
 {
     unsigned n = insn->op - OP_BT;
-    Shape s = { .what = E_0F, .rm_bytes = insn->size, .reads_rm = true, .writes_rm = insn->op != OP_BT };
+    Shape s = { .what = E_0F, .rm_bytes = insn->size, .writes_rm = insn->op != OP_BT };
 
     if (insn->form == FORM_EG) {
         if (insn->memory) {
@@ -339,14 +338,14 @@ static bool bit(TransBuild *b, const Insn *insn)
 
 static bool to_reg(TransBuild *b, const Insn *insn, unsigned what, uint8_t opcode)
 {
-    Shape s = { .what = what, .opcode = opcode, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .reads_rm = true, .writes_reg = true };
+    Shape s = { .what = what, .opcode = opcode, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .writes_reg = true };
 
     return operate(b, insn, &s);
 }
 
 static bool multiply_to_reg(TransBuild *b, const Insn *insn)
 {
-    Shape s = { .what = E_0F, .opcode = 0xaf, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .reads_rm = true, .writes_reg = true };
+    Shape s = { .what = E_0F, .opcode = 0xaf, .has_reg = true, .reg_bytes = insn->size, .rm_bytes = insn->size, .writes_reg = true };
 
     if (insn->form == FORM_GEI) {
         bool near = (int64_t)insn->imm == (int8_t)insn->imm;
@@ -402,7 +401,7 @@ static bool crc(TransBuild *b, const Insn *insn)
 {
     bool byte = optab_row(insn->row)->flags & ROW_RM_BYTE;
     Shape s = { .what = E_0F38 | E_F2, .opcode = byte ? 0xf0 : 0xf1, .has_reg = true, .reg_bytes = 4, .rm_bytes = byte ? 1 : insn->size,
-                .reads_rm = true, .writes_reg = true };
+                .writes_reg = true };
 
     return operate(b, insn, &s);
 }

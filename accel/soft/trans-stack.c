@@ -196,6 +196,15 @@ bool trans_stack(TransBuild *b, const Insn *insn)
 
 /* ---- near calls and returns --------------------------------------------------------------------------------------------------------- */
 
+static void target_from_register(TransBuild *b, unsigned guest)
+{
+    if (trans_host[guest] == NOT_PINNED) {
+        emit_load(&b->e, H_RBP, trans_slot(guest));
+    } else {
+        emit_op(&b->e, word_bits(b), 0x89, trans_host[guest], rm_register(H_RBP), 0, 0);
+    }
+}
+
 static bool call_indirect(TransBuild *b, const Insn *insn)
 {
     Rm rm;
@@ -214,10 +223,8 @@ static bool call_indirect(TransBuild *b, const Insn *insn)
     push_constant(b, trans_next_rip(b, insn));
     if (insn->memory) {
         emit_load(&b->e, H_RBP, rm_context(offsetof(SoftCpu, jit.scratch)));
-    } else if (trans_host[insn->rm] == NOT_PINNED) {
-        emit_load(&b->e, H_RBP, trans_slot(insn->rm));
     } else {
-        emit_op(&b->e, word_bits(b), 0x89, trans_host[insn->rm], rm_register(H_RBP), 0, 0);
+        target_from_register(b, insn->rm);
     }
     trans_exit_indirect(b);
     return true;
@@ -232,10 +239,8 @@ static bool jump_indirect(TransBuild *b, const Insn *insn)
             return false;
         }
         emit_op(&b->e, word_bits(b), 0x8b, H_RBP, rm, 0, 0);
-    } else if (trans_host[insn->rm] == NOT_PINNED) {
-        emit_load(&b->e, H_RBP, trans_slot(insn->rm));
     } else {
-        emit_op(&b->e, word_bits(b), 0x89, trans_host[insn->rm], rm_register(H_RBP), 0, 0);
+        target_from_register(b, insn->rm);
     }
     trans_exit_indirect(b);
     return true;
