@@ -68,6 +68,15 @@ static void wait_for_progress(Cpu *cpu)
     }
 }
 
+/* A thread that is still on its way to its first run has not stopped yet. */
+static void wait_for_first_run(Cpu *cpu)
+{
+    for (unsigned i = 0; count(cpu) == 0; i++) {
+        g_assert_cmpuint(i, <, 20000);
+        g_usleep(500);
+    }
+}
+
 static void stands(Cpu *cpu)
 {
     uint64_t before = count(cpu);
@@ -138,9 +147,7 @@ static void sleeps_and_wakes(Bed *bed, gconstpointer data)
     set(&fake->halt, true);
     accel_resume(bed->accel);
     wait_for_progress(bed->cpu[0]);
-    for (unsigned i = 0; i < 200 && count(bed->cpu[1]) == 0; i++) {
-        g_usleep(500);
-    }
+    wait_for_first_run(bed->cpu[1]);
     for (unsigned round = 0; round < 100; round++) {
         uint64_t before = count(bed->cpu[1]);
         cpu_set_intr(bed->cpu[1], true);
@@ -163,6 +170,7 @@ static void stops_until_reset(Bed *bed, gconstpointer data)
     set(&fake->stop, true);
     accel_resume(bed->accel);
     wait_for_progress(bed->cpu[0]);
+    wait_for_first_run(bed->cpu[2]);
     accel_pause(bed->accel);
     accel_resume(bed->accel);
     wait_for_progress(bed->cpu[0]);
