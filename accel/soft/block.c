@@ -642,6 +642,17 @@ static void link_to(SoftCpu *cpu, Block *block)
     cpu->link = NULL;
 }
 
+/* All its pages were just fetched from. */
+void block_remember(SoftCpu *cpu, Block *block)
+{
+    uint64_t linear = code_linear(cpu);
+    bool user = cpu->cpl == 3;
+    bool global = tlb_fetch_entry(cpu, user, linear)->global &&
+                  (!block->second_host || tlb_fetch_entry(cpu, user, linear + block->length - 1)->global);
+
+    cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };
+}
+
 Block *block_find(SoftCpu *cpu)
 {
     uint64_t linear = code_linear(cpu);
@@ -683,9 +694,7 @@ Block *block_get(SoftCpu *cpu, bool single)
         link_to(cpu, block);
     }
     if (!single && !block->copy && cpu->stamp != STAMP_NONE) {
-        bool global = !block->second_host && tlb_fetch_entry(cpu, cpu->cpl == 3, linear)->global;
-
-        cpu->jumps[jump_slot(cpu->rip)] = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };
+        block_remember(cpu, block);
     }
     return block;
 }

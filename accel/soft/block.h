@@ -105,6 +105,8 @@ void block_written_here(SoftCpu *cpu, RamBlock *ram, uint64_t offset, uint64_t l
 Block *block_get(SoftCpu *cpu, bool single);
 /* The block that block_get() would give, when it is there already and as good; raises what fetching raises. */
 Block *block_find(SoftCpu *cpu);
+/* cpu->rip's entry of the jump cache: the block that block_get() or block_find() just gave. */
+void block_remember(SoftCpu *cpu, Block *block);
 void block_run(SoftCpu *cpu, Block *block);                /* and what follows it, until something wants the run loop */
 bool block_add_cpu(SoftCpu *cpu);          /* machine lock; false: no memory for its cache */
 void block_remove_cpu(SoftCpu *cpu);

@@ -275,7 +275,9 @@ void soft_set_flat(SoftCpu *cpu, unsigned code_size, unsigned cpl, uint64_t tabl
 
 bool soft_translate(SoftCpu *cpu)
 {
-    cpu->jit.force = jit_open(cpu, 16 << 20);
+    const char *why;
+
+    cpu->jit.force = jit_open(cpu, 16 << 20, &why);
     return cpu->jit.force;
 }
 

@@ -48,14 +48,22 @@ static void give_back(SoftCpu *cpu)
 
 /* ---- filling ---------------------------------------------------------------------------------------------------------------- */
 
-/* Counts pages of the table by a hash: too few rather than too many, by little. */
-static void count_touched(SoftCpu *cpu, uint64_t index)
+/* The bit of an entry's table page among those that were touched; by a hash, so that two may share one. */
+static uint64_t *seen_word(SoftCpu *cpu, uint64_t index, uint64_t *bit)
 {
     unsigned hash = (unsigned)((index >> 9) * UINT64_C(0x9e3779b97f4a7c15) >> 48);
-    uint64_t bit = UINT64_C(1) << (hash & 63);
 
-    if (!(cpu->pages.seen[hash >> 6] & bit)) {
-        cpu->pages.seen[hash >> 6] |= bit;
+    *bit = UINT64_C(1) << (hash & 63);
+    return &cpu->pages.seen[hash >> 6];
+}
+
+/* Too few rather than too many, by little. */
+static void count_touched(SoftCpu *cpu, uint64_t index)
+{
+    uint64_t bit, *word = seen_word(cpu, index, &bit);
+
+    if (!(*word & bit)) {
+        *word |= bit;
         cpu->pages.touched++;
     }
 }
@@ -125,10 +133,9 @@ void flat_hide_supervisor(SoftCpu *cpu)
 /* Reading an entry of a table page that was never touched would make the host map it: look only where something was filled. */
 void flat_drop_page(SoftCpu *cpu, uint64_t linear)
 {
-    uint64_t index = flat_index(linear);
-    unsigned hash = (unsigned)((index >> 9) * UINT64_C(0x9e3779b97f4a7c15) >> 48);
+    uint64_t index = flat_index(linear), bit, *word = seen_word(cpu, index, &bit);
 
-    if (cpu->pages.tables && cpu->pages.seen[hash >> 6] >> (hash & 63) & 1) {
+    if (cpu->pages.tables && *word & bit) {
         drop(cpu, index);
     }
 }

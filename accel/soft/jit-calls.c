@@ -61,15 +61,7 @@ static const uint8_t *leave(SoftCpu *cpu)
     return NULL;
 }
 
-/* The pages that a block lies in, just fetched from. */
-static bool is_global(SoftCpu *cpu, const Block *block, uint64_t rip)
-{
-    bool user = cpu->cpl == 3;
-
-    return tlb_fetch_entry(cpu, user, rip)->global && (!block->second_host || tlb_fetch_entry(cpu, user, rip + block->length - 1)->global);
-}
-
-static void remember_jump(SoftCpu *cpu, const Trans *trans)
+static void remember_jump(SoftCpu *cpu, const Trans *trans, bool global)
 {
     JitJumps *jumps = &cpu->jit.jumps[jit_level(cpu)];
     unsigned slot = jit_jump_slot(trans->rip);
@@ -81,7 +73,7 @@ static void remember_jump(SoftCpu *cpu, const Trans *trans)
         jumps->count++;
     }
     jumps->slot[slot] = trans->indirect;
-    jumps->local |= !is_global(cpu, trans->block, trans->rip);
+    jumps->local |= !global;
 }
 
 /* Requests that were masked when the run loop looked may be open now. */
@@ -92,26 +84,25 @@ static bool is_wanted(const SoftCpu *cpu)
     return !__atomic_load_n(&cpu->jit.calm, __ATOMIC_RELAXED) || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED) & ~masked;
 }
 
-/* By the interpreter's cache of jumps first, which is emptied by the same generations. */
-static Block *find_block(SoftCpu *cpu)
+/* By the interpreter's cache of jumps first, which is emptied by the same generations. *global: in pages that stay when CR3 is loaded. */
+static Block *find_block(SoftCpu *cpu, bool *global)
 {
     JumpEntry *entry = &cpu->jumps[jump_slot(cpu->rip)];
     Block *block;
 
-    if (entry->rip == cpu->rip && (entry->stamp == cpu->stamp || entry->stamp == cpu->stamp_local)) {
-        return entry->block;
+    if (entry->rip != cpu->rip || (entry->stamp != cpu->stamp && entry->stamp != cpu->stamp_local)) {
+        block = block_find(cpu);
+        if (!block || !block_is_watched(block)) {
+            return NULL;
+        }
+        block_remember(cpu, block);
     }
-    block = block_find(cpu);
-    if (block && block_is_watched(block)) {
-        bool global = is_global(cpu, block, cpu->rip);
-
-        *entry = (JumpEntry){ .rip = cpu->rip, .stamp = global ? cpu->stamp : cpu->stamp_local, .block = block };
-    }
-    return block;
+    *global = entry->stamp != cpu->stamp_local;
+    return entry->block;
 }
 
 /* The translation for cpu->rip, if there is one and nothing wants the run loop. */
-static Trans *follow(SoftCpu *cpu)
+static Trans *follow(SoftCpu *cpu, bool *global)
 {
     Block *block;
     Trans *trans;
@@ -121,46 +112,26 @@ static Trans *follow(SoftCpu *cpu)
     }
     tlb_stamp(cpu);
     cpu->jit.lookups++;
-    block = find_block(cpu);
-    trans = block ? block->trans : NULL;
-    while (trans && trans->rip != cpu->rip) {
-        trans = trans->next;
-    }
+    block = find_block(cpu, global);
+    trans = block ? jit_trans_at(block, cpu->rip) : NULL;
     if (trans) {
-        remember_jump(cpu, trans);
+        remember_jump(cpu, trans, *global);
     }
     return trans;
 }
 
 static const uint8_t *go_on(SoftCpu *cpu)
 {
-    Trans *trans = follow(cpu);
+    bool global;
+    Trans *trans = follow(cpu, &global);
 
     return trans ? trans->entry : leave(cpu);
 }
 
-static void link_site(SoftCpu *cpu, uint32_t index, Trans *trans)
+static bool can_link(const SoftCpu *cpu, const JitSite *site, const Trans *trans, bool global)
 {
-    JitCache *cache = cpu->jit.cache;
-    JitSite *site = &cache->sites[index];
-
-    if (trans->block->second_host || site->trans->block->mode != trans->block->mode || site->trans->dead) {
-        return;
-    }
-    if (site->crosses_pages) {
-        if (!tlb_fetch_entry(cpu, false, trans->rip)->global || cpu->cpl == 3) {
-            return;
-        }
-        if (cache->link_count == cache->link_limit) {
-            cache->link_limit = cache->link_limit ? cache->link_limit * 2 : 1024;
-            cache->links = g_renew(uint32_t, cache->links, cache->link_limit);
-        }
-        cache->links[cache->link_count++] = index;
-    }
-    site->linked = true;
-    site->next_incoming = trans->incoming;
-    trans->incoming = index + 1;
-    emit_patch(site->patch, cache->execute - cache->write, trans->entry);
+    return !trans->block->second_host && site->trans->block->mode == trans->block->mode && !site->trans->dead &&
+           (!site->crosses_pages || (global && cpu->cpl != 3));
 }
 
 /* ---- the calls --------------------------------------------------------------------------------------------------------------------------- */
@@ -172,7 +143,7 @@ static const uint8_t *after_insn(SoftCpu *cpu, const JitSite *site)
         cpu->rip = next_rip(cpu, site);
         return leave(cpu);
     }
-    return site->next;
+    return site->after;
 }
 
 static const uint8_t *call_last(SoftCpu *cpu, uint32_t index, uint64_t operand)
@@ -194,7 +165,7 @@ static const uint8_t *call_helper(SoftCpu *cpu, uint32_t index, uint64_t operand
     (void)operand;
     cpu->jit.helpers++;
     interpret(cpu, site);
-    return after_insn(cpu, &cpu->jit.cache->sites[index]);
+    return after_insn(cpu, site);
 }
 
 /* The page is not in the table, or the access may lie in two, or the page cannot be in the table. */
@@ -223,15 +194,19 @@ static const uint8_t *call_miss(SoftCpu *cpu, uint32_t index, uint64_t linear)
 
 static const uint8_t *call_link(SoftCpu *cpu, uint32_t index, uint64_t operand)
 {
+    JitSite *site = &cpu->jit.cache->sites[index];
+    bool global;
     Trans *trans;
 
     (void)operand;
-    cpu->rip = cpu->jit.cache->sites[index].target;
-    trans = follow(cpu);
+    cpu->rip = site->target;
+    trans = follow(cpu, &global);
     if (!trans) {
         return leave(cpu);
     }
-    link_site(cpu, index, trans);
+    if (can_link(cpu, site, trans, global)) {
+        jit_link(cpu, index, trans);
+    }
     return trans->entry;
 }
 
@@ -292,7 +267,7 @@ static const uint8_t *take_vectors(SoftCpu *cpu, const JitSite *site, uint32_t w
     if (cpu->jit.live < wanted) {
         cpu->jit.live = wanted;
     }
-    return site->next;
+    return site->after;
 }
 
 static const uint8_t *call_vector(SoftCpu *cpu, uint32_t index, uint64_t operand)
@@ -315,7 +290,7 @@ static const uint8_t *call_x87(SoftCpu *cpu, uint32_t index, uint64_t operand)
     if (!cpu->fpu_live) {
         fpu_enter_x87(cpu);
     }
-    return cpu->x87_state == X87_READY ? site->next : interpret_block(cpu, site);
+    return cpu->x87_state == X87_READY ? site->after : interpret_block(cpu, site);
 }
 
 /* The group lies over a page's end, or its page cannot stand in the table: from here on the interpreter's. */
@@ -362,7 +337,7 @@ static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
     (void)index, (void)operand;
     cpu->jit.faults++;
     site.insn = &trans->block->insns[at];
-    site.next = trans->start + trans->insn_at[at + 1];
+    site.after = trans->start + trans->insn_at[at + 1];
     cpu->rip = next_rip(cpu, &site);
     bool ends = soft_ends_block(site.insn);
     Insn alone[2] = { *site.insn, { .run = stop_here } };

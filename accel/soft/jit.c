@@ -24,15 +24,6 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------------------- */
 
-bool jit_host_able(const char **why)
-{
-    if (!jit_host_has(FEATURE_BMI2)) {
-        *why = "the host has no BMI2";
-        return false;
-    }
-    return true;
-}
-
 bool jit_host_has(unsigned feature)
 {
     static CpuidConfig host;
@@ -62,15 +53,15 @@ static bool map_code(JitCache *cache, size_t bytes)
     return cache->write != MAP_FAILED && cache->execute != MAP_FAILED;
 }
 
-bool jit_open(SoftCpu *cpu, size_t bytes)
+bool jit_open(SoftCpu *cpu, size_t bytes, const char **why)
 {
-    const char *why;
     JitCache *cache;
 
     cpu->jit.self = cpu;
     cpu->jit.calm = 1;
     cpu->jit.mxcsr_default = 0x1f80;
-    if (!cpu->pages.tables || !jit_host_able(&why)) {
+    if (!cpu->pages.tables || !jit_host_has(FEATURE_BMI2)) {
+        *why = cpu->pages.tables ? "the host has no BMI2" : "the host gives no address space for the page tables";
         return false;
     }
     cache = g_new0(JitCache, 1);
@@ -82,10 +73,10 @@ bool jit_open(SoftCpu *cpu, size_t bytes)
             munmap(cache->execute, bytes);
         }
         g_free(cache);
+        *why = "the host gives no memory for code";
         return false;
     }
     cpu->jit.cache = cache;
-    cpu->jit.jumps[JIT_USER].count = cpu->jit.jumps[JIT_SUPERVISOR].count = 0;
     for (unsigned level = 0; level < JIT_LEVELS; level++) {
         for (unsigned i = 0; i < JIT_JUMPS; i++) {
             cpu->jit.jumps[level].slot[i] = cache->tramp[TRAMP_INDIRECT];
@@ -136,7 +127,7 @@ void jit_close(SoftCpu *cpu)
         log_line(LOG_ACCEL, "tcg: CPU %u: %s", cpu->cpu ? cpu->cpu->index : 0, text);
     }
     jit_flush(cpu);
-    free_transes(cache);
+    jit_signals_of(NULL);
     munmap(cache->write, cache->bytes);
     munmap(cache->execute, cache->bytes);
     g_free(cache->sites);
@@ -236,10 +227,38 @@ void jit_jumps_clear(SoftCpu *cpu, unsigned level)
 
 static void unlink_site(JitCache *cache, JitSite *site)
 {
-    if (site->linked && !site->trans->dead) {
-        emit_patch(site->patch, cache->execute - cache->write, site->retry);
+    if (!site->to) {
+        return;
     }
-    site->linked = false;
+    *(site->previous ? &cache->sites[site->previous - 1].next : &site->to->incoming) = site->next;
+    if (site->next) {
+        cache->sites[site->next - 1].previous = site->previous;
+    }
+    emit_patch(site->patch, cache->execute - cache->write, site->retry);
+    site->to = NULL;
+    site->next = site->previous = 0;
+}
+
+void jit_link(SoftCpu *cpu, uint32_t index, Trans *to)
+{
+    JitCache *cache = cpu->jit.cache;
+    JitSite *site = &cache->sites[index];
+
+    unlink_site(cache, site);
+    if (site->crosses_pages) {
+        if (cache->link_count == cache->link_limit) {
+            cache->link_limit = cache->link_limit ? cache->link_limit * 2 : 1024;
+            cache->links = g_renew(uint32_t, cache->links, cache->link_limit);
+        }
+        cache->links[cache->link_count++] = index;
+    }
+    site->to = to;
+    site->next = to->incoming;
+    if (site->next) {
+        cache->sites[site->next - 1].previous = index + 1;
+    }
+    to->incoming = index + 1;
+    emit_patch(site->patch, cache->execute - cache->write, to->entry);
 }
 
 /* Links from page to page hold while the kernel's code stays mapped where it is. */
@@ -277,14 +296,9 @@ static void kill_trans(SoftCpu *cpu, Trans *trans)
     JitCache *cache = cpu->jit.cache;
 
     trans->dead = true;
-    for (uint32_t at = trans->incoming; at;) {
-        JitSite *site = &cache->sites[at - 1];
-
-        at = site->next_incoming;
-        site->next_incoming = 0;
-        unlink_site(cache, site);
+    while (trans->incoming) {
+        unlink_site(cache, &cache->sites[trans->incoming - 1]);
     }
-    trans->incoming = 0;
     for (unsigned level = 0; level < JIT_LEVELS; level++) {
         const uint8_t **slot = &cpu->jit.jumps[level].slot[jit_jump_slot(trans->rip)];
 
@@ -334,21 +348,13 @@ void jit_thread_begin(SoftCpu *cpu)
     }
 }
 
-/* What translated code cannot do at all: count instructions, so that another CPU of the same thread had its turn; 16-bit code, segments that are not flat, SMAP, debug registers, alignment checks. */
+/* What translated code cannot do at all: count instructions, so that another CPU of the same thread had its turn; 16-bit code, segments
+ * that are not flat, SMAP, debug registers, alignment checks. */
 bool jit_may_run(const SoftCpu *cpu)
 {
-    return cpu->jit.cache && !cpu->shares && jit_stack_is_even(cpu) && cpu->code_size != 2 && cpu->flat && cpu->cr0 & CR0_PE && !(cpu->rflags & FLAG_VM) && !(cpu->cr4 & CR4_SMAP) && !cpu->sys.stepping &&
-           cpu->tlb == cpu->tables[cpu->sys.tlb_mode] && cpu->sys.physical_mask == UINT64_MAX;
-}
-
-static Trans *find_for_rip(const Block *block, uint64_t rip)
-{
-    Trans *trans = block->trans;
-
-    while (trans && trans->rip != rip) {
-        trans = trans->next;
-    }
-    return trans;
+    return cpu->jit.cache && !cpu->shares && jit_stack_is_even(cpu) && cpu->code_size != 2 && cpu->flat && cpu->cr0 & CR0_PE &&
+           !(cpu->rflags & FLAG_VM) && !(cpu->cr4 & CR4_SMAP) && !cpu->sys.stepping && cpu->tlb == cpu->tables[cpu->sys.tlb_mode] &&
+           cpu->sys.physical_mask == UINT64_MAX;
 }
 
 static Trans *make(SoftCpu *cpu, Block *block)
@@ -383,7 +389,7 @@ const uint8_t *jit_entry(SoftCpu *cpu, Block *block)
         cpu->jit.interpret_once = false;
         return NULL;
     }
-    trans = find_for_rip(block, cpu->rip);
+    trans = jit_trans_at(block, cpu->rip);
     if (!trans) {
         trans = make(cpu, block);
     }
@@ -392,9 +398,6 @@ const uint8_t *jit_entry(SoftCpu *cpu, Block *block)
 
 void jit_run(SoftCpu *cpu, const uint8_t *entry)
 {
-    if (cpu->cpl == 3) {
-        flat_hide_supervisor(cpu);
-    }
     cpu->jit.live = 0;
     cpu->jit.cache->enter(entry);
 }

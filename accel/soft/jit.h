@@ -26,10 +26,11 @@ typedef struct JitSite {
     Insn *alone;                           /* the instruction by itself, for the interpreter; made when it is needed */
     uint64_t target;                       /* exits: guest RIP */
     uint8_t *patch;                        /* exits: displacement of the jump (writable); NULL: cannot be linked */
-    const uint8_t *retry, *next;           /* executable: before the access, behind the instruction */
-    uint32_t next_incoming;                /* exits: list of those linked to one translation, as index + 1 */
+    const uint8_t *retry, *after;          /* executable: before the access, behind the instruction */
+    Trans *to;                             /* exits: what it is linked to; NULL: not linked */
+    uint32_t next, previous;               /* exits: among those linked to the same, as index + 1 */
     uint8_t size;                          /* bytes of the access */
-    bool write, linked, crosses_pages;     /* crosses_pages: an exit linked between global pages */
+    bool write, crosses_pages;             /* crosses_pages: an exit that may be linked between global pages only */
 } JitSite;
 
 struct Trans {
@@ -63,10 +64,10 @@ struct JitCache {
 enum { JIT_HEAT = 40, JIT_REFUSED = 4000 };    /* executions before a block is translated, and before it is looked at again */
 
 /* jit.c */
-bool jit_open(SoftCpu *cpu, size_t bytes); /* false: the host cannot (no memory for code, no BMI2, no flat tables): the CPU interprets */
+/* False: the host cannot, *why says what it lacks; the CPU interprets. */
+bool jit_open(SoftCpu *cpu, size_t bytes, const char **why);
 void jit_close(SoftCpu *cpu);
 char *jit_describe(const SoftCpu *cpu);    /* one line of figures; the caller frees it */
-bool jit_host_able(const char **why);
 bool jit_host_has(unsigned feature);       /* FEATURE_: of the host's processor */
 void jit_thread_begin(SoftCpu *cpu);       /* this thread is about to run this CPU: its %gs */
 static inline bool jit_stack_is_even(const SoftCpu *cpu) { return cpu->code_size != 8 || !(cpu->gpr[4] & 7); }     /* RSP: trans-operand.c counts on it */
@@ -78,6 +79,7 @@ void jit_block_dropped(SoftCpu *cpu, Block *block);
 void jit_flush(SoftCpu *cpu);              /* forgets all code; not from within it */
 void jit_restamp(SoftCpu *cpu);            /* generations or the mode key changed */
 void jit_jumps_clear(SoftCpu *cpu, unsigned level);
+void jit_link(SoftCpu *cpu, uint32_t site, Trans *to);     /* the exit jumps there from now on, until either is dropped */
 JitSite *jit_site_new(JitCache *cache, uint32_t *index);
 Trans *jit_trans_new(JitCache *cache);
 Trans *jit_find_trans(const JitCache *cache, const uint8_t *pc);
@@ -88,6 +90,16 @@ typedef const uint8_t *JitCall(SoftCpu *cpu, uint32_t site, uint64_t operand);
 extern JitCall *const jit_calls[TRAMPS];
 /* jit-tramp.c */
 bool jit_make_trampolines(SoftCpu *cpu, JitCache *cache);
+/* The code of a block for one RIP, or NULL. */
+static inline Trans *jit_trans_at(const Block *block, uint64_t rip)
+{
+    Trans *trans = block->trans;
+
+    while (trans && trans->rip != rip) {
+        trans = trans->next;
+    }
+    return trans;
+}
 /* trans.c. NULL: no room, or nothing to be gained. */
 Trans *trans_make(SoftCpu *cpu, Block *block, uint64_t rip);
 /* jit-signal.c */

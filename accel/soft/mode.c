@@ -55,6 +55,7 @@ static uint32_t key_of(const SoftCpu *cpu)
     key |= cpu->cr4 & CR4_OSFXSR ? KEY_OSFXSR : 0;
     key |= cpu->cr4 & CR4_OSXSAVE ? KEY_OSXSAVE : 0;
     key |= cpu->xcr0 & XCR0_AVX ? KEY_AVX : 0;
+    key |= cpu->cr4 & CR4_TSD && cpu->cpl != 0 ? KEY_NO_TSC : 0;
     return key;
 }
 

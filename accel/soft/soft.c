@@ -141,6 +141,7 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
 {
     CpuidConfig config;
     SoftCpu *context;
+    const char *why;
 
     if (!soft_cpuid_config(&config, model, smp, err)) {
         return false;
@@ -156,8 +157,8 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
         soft_context_free(context);
         return fail(err, ENOMEM, "CPU %u: no memory for its decoded code", cpu->index);
     }
-    if (!settings.interpret && !jit_open(context, settings.code_bytes) && cpu->index == 0) {
-        log_line(LOG_ACCEL, "tcg: no translator here, all code is interpreted");
+    if (!settings.interpret && !jit_open(context, settings.code_bytes, &why)) {
+        log_line(LOG_ACCEL, "tcg: CPU %u interprets all code: %s", cpu->index, why);
     }
     cpu->data = context;
     return true;

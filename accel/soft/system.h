@@ -86,6 +86,7 @@ enum {
     KEY_STACK_32 = 1 << 8,                 /* SS.B: matters outside 64-bit code */
     KEY_TS = 1 << 9, KEY_EM = 1 << 10, KEY_MP = 1 << 11, KEY_OSFXSR = 1 << 12, KEY_OSXSAVE = 1 << 13,
     KEY_AVX = 1 << 14,                     /* XCR0 enables AVX */
+    KEY_NO_TSC = 1 << 15,                  /* CR4.TSD forbids this CPL to read the time stamp counter */
 };
 
 /* fault.c: the landing of soft_raise(); call it after the jump, inside a new landing. */

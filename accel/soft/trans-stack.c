@@ -324,7 +324,7 @@ static void interrupts_off_to_temp(TransBuild *b)
 
 static bool clear_interrupts(TransBuild *b)
 {
-    if (b->user || b->block->mode & KEY_V8086) {
+    if (b->block->mode & (KEY_CPL | KEY_V8086)) {
         return false;
     }
     interrupts_off_to_temp(b);
@@ -332,12 +332,12 @@ static bool clear_interrupts(TransBuild *b)
     return true;
 }
 
-/* The counter and its offset, flags kept; CR4.TSD is looked at when it changes: jit_flush(). */
+/* The counter and its offset, flags kept. */
 static bool time_stamp(TransBuild *b, bool with_number)
 {
     Emit *e = &b->e;
 
-    if (b->user && b->cpu->cr4 & CR4_TSD) {
+    if (b->block->mode & KEY_NO_TSC) {
         return false;
     }
     if (with_number) {
@@ -362,7 +362,7 @@ static bool set_interrupts(TransBuild *b, const Insn *insn)
     Emit *e = &b->e;
     uint32_t site;
 
-    if (b->user || b->block->mode & KEY_V8086) {
+    if (b->block->mode & (KEY_CPL | KEY_V8086)) {
         return false;
     }
     site = trans_site(b, 0, false);
@@ -381,7 +381,7 @@ static bool swap_gs(TransBuild *b, const Insn *insn)
     Rm base = rm_context(offsetof(SoftCpu, segment) + SEG_GS * sizeof(CpuSegment) + offsetof(CpuSegment, base));
     Rm other = rm_context(offsetof(SoftCpu, kernel_gs_base));
 
-    if (b->user || !b->long_code) {
+    if (b->block->mode & KEY_CPL || !b->long_code) {
         return false;
     }
     emit_load(&b->e, H_RCX, base);

@@ -123,7 +123,7 @@ static void translate_insn(TransBuild *b, const Insn *insn)
 static void settle_fixups(TransBuild *b)
 {
     for (unsigned i = 0; i < b->fixup_count && !b->e.full; i++) {
-        b->cache->sites[b->fixups[i]].next = emit_here(&b->e);
+        b->cache->sites[b->fixups[i]].after = emit_here(&b->e);
     }
     b->fixup_count = 0;
 }

@@ -25,7 +25,7 @@ typedef struct TransBuild {
     bool long_code, user;
     struct { bool live; uint8_t base; unsigned last; } group;              /* accesses that share one look-up */
     bool vectors, avx, x87;                /* the block has native ones */
-    uint32_t fixups[80];                   /* sites whose .next is the end of the current instruction */
+    uint32_t fixups[80];                   /* sites whose .after is the end of the current instruction */
     unsigned fixup_count;
     Island islands[ISLANDS];
     unsigned island_count;

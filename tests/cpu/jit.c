@@ -6,6 +6,7 @@
  */
 #include "accel/soft/block.h"
 #include "accel/soft/jit.h"
+#include "accel/soft/mmu.h"
 #include "tests/cpu/harness.h"
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,84 @@ static void test_states(void)
     g_assert_cmphex(*(uint64_t *)(translated->bytes + HARNESS_DATA), ==, 1 << 20);
 }
 
+static void set_bytes(Harness *h, uint64_t address, const void *bytes, size_t length)
+{
+    memcpy(h->bytes + address, bytes, length);
+    if (ram_code_written) {
+        ram_code_written(h->ram.ram, address, length);
+    }
+}
+
+/* Jumps between global pages are linked, the links undone when code's mapping changes, and made again; then the target is written. Each
+ * caller must come to what stands there now, not to what was linked before. */
+static void test_page_links(void)
+{
+    enum { CALLERS = 6, TARGET = 0x480000 };
+    static const uint8_t first[] = { 0x48, 0x83, 0xc0, 0x01, 0xc3 }, second[] = { 0x48, 0x83, 0xc0, 0x07, 0xc3 };      /* add $1 or $7, %rax; ret */
+    Harness *h = harness_new(8, 0);
+
+    g_assert_true(soft_translate(h->cpu));
+    for (unsigned i = 0; i < 4; i++) {     /* the identity map, global */
+        h->bytes[HARNESS_TABLES + 0x1000 + i * 8 + 1] |= 1;
+    }
+    h->cpu->cr4 |= CR4_PGE;
+    soft_mode_changed(h->cpu);
+    set_bytes(h, TARGET, first, sizeof first);
+    for (unsigned i = 0; i < CALLERS; i++) {           /* call TARGET; hlt */
+        uint64_t at = FAR_CODE + i * 4096;
+        int32_t distance = (int32_t)(TARGET - (at + 5));
+        uint8_t call[6] = { 0xe8 };
+
+        memcpy(call + 1, &distance, 4);
+        call[5] = 0xf4;
+        set_bytes(h, at, call, sizeof call);
+    }
+    for (unsigned round = 0; round < 12; round++) {
+        bool changed = round % 3 == 2;
+
+        if (round % 3 == 1) {
+            tlb_flush_page(h->cpu, TARGET);            /* of global code: links are undone */
+        } else if (changed) {
+            set_bytes(h, TARGET, round % 2 ? first : second, sizeof first);
+        }
+        for (unsigned i = 0; i < 2 * CALLERS; i++) {   /* not in the order of the first time */
+            h->cpu->gpr[GPR_RAX] = 0;
+            h->cpu->gpr[GPR_RSP] = HARNESS_STACK;
+            h->cpu->rip = FAR_CODE + (round % 2 ? i * 5 % CALLERS : i % CALLERS) * 4096;
+            h->cpu->activity = CPU_RUNNABLE;
+            g_assert_cmpint(soft_run_fast(h->cpu), ==, SOFT_HALTED);
+            g_assert_cmpuint(h->cpu->gpr[GPR_RAX], ==, h->bytes[TARGET + 3]);
+        }
+    }
+    harness_free(h);
+}
+
+/* What only CPL 0 may do, and what CR4.TSD takes from the others, is refused by code that was translated before too. */
+static void test_privileges(void)
+{
+    static const char *const names[] = { "cli", "sti", "swapgs" };
+    const Program programs[] = { PROGRAM("cli\n nop\n hlt"), PROGRAM("sti\n nop\n hlt"), PROGRAM("swapgs\n nop\n hlt") };
+
+    for (unsigned cpl = 1; cpl < 4; cpl++) {
+        Harness *h = harness_new(8, cpl);
+
+        g_assert_true(soft_translate(h->cpu));
+        for (unsigned i = 0; i < G_N_ELEMENTS(programs); i++) {
+            g_test_message("%s at CPL %u", names[i], cpl);
+            g_assert_cmpint(run(h, programs[i], 0, 0), ==, SOFT_RAISED);
+            g_assert_cmpuint(soft_exception(h->cpu).vector, ==, EXC_GP);
+            g_assert_cmphex(h->cpu->rip, ==, HARNESS_CODE);
+        }
+        for (unsigned round = 0; round < 4; round++) {
+            h->cpu->cr4 = round % 2 ? h->cpu->cr4 | CR4_TSD : h->cpu->cr4 & ~(uint64_t)CR4_TSD;
+            soft_mode_changed(h->cpu);
+            g_assert_cmpint(run(h, PROGRAM("1: rdtsc\n dec %ecx\n jnz 1b\n ud2"), 0, 100), ==, SOFT_RAISED);
+            g_assert_cmpuint(soft_exception(h->cpu).vector, ==, round % 2 ? EXC_GP : EXC_UD);
+        }
+        harness_free(h);
+    }
+}
+
 /* More code than the cache holds: everything is forgotten, and nothing lost. */
 static void test_full_cache(void)
 {
@@ -147,6 +226,8 @@ int main(int argc, char **argv)
     g_test_add_func("/jit/groups", test_groups);
     g_test_add_func("/jit/own-code", test_own_code);
     g_test_add_func("/jit/states", test_states);
+    g_test_add_func("/jit/page-links", test_page_links);
+    g_test_add_func("/jit/privileges", test_privileges);
     g_test_add_func("/jit/full-cache", test_full_cache);
     status = g_test_run();
     harness_free(translated);
