@@ -139,6 +139,7 @@ bool opt_machine(Config *config, const Option *option, const char *text, GError 
     return spread_machine(config, machine, err);
 }
 
+static const char *const checks[] = { "off", "lockstep", "audit", "all", NULL };
 static const char *const single_multi[] = { "single", "multi", NULL };
 const Field accel_keys[] = {
     KEY_STR("accel", "the accelerator"),
@@ -146,6 +147,7 @@ const Field accel_keys[] = {
     KEY_ENUM("thread", single_multi, "tcg: multi, a host thread for each processor (the default), or single, one that interprets all in turn"),
     KEY_UINT("tb-size", 0, 65536, "tcg: MiB of translated code for each processor; 0 is the default, 64"),
     KEY_BOOL("interp", "tcg: on interprets all code, slowly; for hunting bugs"),
+    KEY_ENUM("check", checks, "tcg: lockstep compares each translated block with the interpreter, audit keeps a second book of the page tables' entries, all both: for hunting bugs"),
     FIELD_END };
 
 bool opt_accel(Config *config, const Option *option, const char *text, GError **err)

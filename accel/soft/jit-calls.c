@@ -9,7 +9,7 @@
  */
 #include "accel/soft/flat.h"
 #include "accel/soft/fpu.h"
-#include "accel/soft/jit.h"
+#include "accel/soft/jit-check.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "accel/soft/walk.h"
@@ -61,6 +61,13 @@ static const uint8_t *leave(SoftCpu *cpu)
     return NULL;
 }
 
+/* In lockstep nothing is interpreted while translated code runs. */
+static const uint8_t *stop_before(SoftCpu *cpu, const Trans *trans, const Insn *insn)
+{
+    jit_check_cut(cpu, trans, insn);
+    return leave(cpu);
+}
+
 static void remember_jump(SoftCpu *cpu, const Trans *trans, bool global)
 {
     JitJumps *jumps = &cpu->jit.jumps[jit_level(cpu)];
@@ -107,7 +114,7 @@ static Trans *follow(SoftCpu *cpu, bool *global)
     Block *block;
     Trans *trans;
 
-    if (cpu->interrupt_shadow || cpu->activity != CPU_RUNNABLE || is_wanted(cpu) || !jit_may_run(cpu)) {
+    if (cpu->interrupt_shadow || cpu->activity != CPU_RUNNABLE || is_wanted(cpu) || !jit_may_run(cpu) || cpu->jit.check) {
         return NULL;
     }
     tlb_stamp(cpu);
@@ -151,6 +158,9 @@ static const uint8_t *call_last(SoftCpu *cpu, uint32_t index, uint64_t operand)
     JitSite *site = &cpu->jit.cache->sites[index];
 
     (void)operand;
+    if (cpu->jit.check) {
+        return stop_before(cpu, site->trans, site->insn);
+    }
     cpu->jit.lasts++;
     cpu->jit.live = 0;
     cpu->rip = next_rip(cpu, site);
@@ -163,9 +173,21 @@ static const uint8_t *call_helper(SoftCpu *cpu, uint32_t index, uint64_t operand
     JitSite *site = &cpu->jit.cache->sites[index];
 
     (void)operand;
+    if (cpu->jit.check) {
+        return stop_before(cpu, site->trans, site->insn);
+    }
     cpu->jit.helpers++;
     interpret(cpu, site);
     return after_insn(cpu, site);
+}
+
+static bool fill(SoftCpu *cpu, const JitSite *site, uint64_t linear)
+{
+    if (!mmu_fill(cpu, linear, site->write) || (site->write && cpu->jit.check && !jit_check_will_store(cpu, linear))) {
+        return false;
+    }
+    cpu->jit.fills++;
+    return true;
 }
 
 /* The page is not in the table, or the access may lie in two, or the page cannot be in the table. */
@@ -182,8 +204,7 @@ static const uint8_t *call_miss(SoftCpu *cpu, uint32_t index, uint64_t linear)
     if (one_page && flat_is_filled(cpu, linear, site->write)) {
         return site->retry;                /* it only looked as if it crossed */
     }
-    if (one_page && mmu_fill(cpu, linear, site->write)) {
-        cpu->jit.fills++;
+    if (one_page && fill(cpu, site, linear)) {
         return site->retry;
     }
     if (soft_ends_block(site->insn)) {
@@ -202,6 +223,8 @@ static const uint8_t *call_link(SoftCpu *cpu, uint32_t index, uint64_t operand)
     cpu->rip = site->target;
     trans = follow(cpu, &global);
     if (!trans) {
+        /* Nothing may come between STI and what follows, be it HLT: IF may have been set before, but one instruction more is nobody's loss. */
+        cpu->interrupt_shadow |= site->insn->op == OP_STI;
         return leave(cpu);
     }
     if (can_link(cpu, site, trans, global)) {
@@ -227,6 +250,9 @@ static const uint8_t *refuse_target(SoftCpu *cpu)
     } else if (site->insn->op == OP_RET) {
         cpu->gpr[GPR_RSP] -= 8 + site->insn->imm;
     }
+    if (cpu->jit.check) {
+        return stop_before(cpu, site->trans, site->insn);
+    }
     interpret(cpu, site);
     return leave(cpu);
 }
@@ -251,6 +277,9 @@ static const uint8_t *call_poll_indirect(SoftCpu *cpu, uint32_t index, uint64_t 
 /* The block is the interpreter's this time: an exception of its kind is unmasked, or pending. */
 static const uint8_t *interpret_block(SoftCpu *cpu, const JitSite *site)
 {
+    if (cpu->jit.check) {
+        return stop_before(cpu, site->trans, site->insn);
+    }
     cpu->rip = site->trans->rip;
     cpu->jit.interpret_once = true;
     return leave(cpu);
@@ -304,6 +333,9 @@ static const uint8_t *give_group_up(SoftCpu *cpu, const JitSite *site)
         block->no_groups = true;
         jit_block_dropped(cpu, block);     /* translated anew */
     }
+    if (cpu->jit.check) {
+        jit_check_cut(cpu, site->trans, site->insn);
+    }
     return leave(cpu);
 }
 
@@ -319,8 +351,7 @@ static const uint8_t *call_group_miss(SoftCpu *cpu, uint32_t index, uint64_t bas
 
     cpu->jit.misses++;
     cpu->block_rip = site->trans->rip;
-    if (mmu_fill(cpu, base + site->target, site->write)) {
-        cpu->jit.fills++;
+    if (fill(cpu, site, base + site->target)) {
         return site->retry;
     }
     return give_group_up(cpu, site);
@@ -337,6 +368,9 @@ static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
     (void)index, (void)operand;
     cpu->jit.faults++;
     site.insn = &trans->block->insns[at];
+    if (cpu->jit.check) {
+        return stop_before(cpu, trans, site.insn);
+    }
     site.after = trans->start + trans->insn_at[at + 1];
     cpu->rip = next_rip(cpu, &site);
     bool ends = soft_ends_block(site.insn);

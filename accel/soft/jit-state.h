@@ -34,7 +34,9 @@ typedef struct JitState {
     uint32_t from;                         /* the site of the last indirect jump */
     JitCache *cache;                       /* NULL: this CPU interprets only */
     bool interpret_once;                   /* the next block is the interpreter's */
-    bool force;                            /* tests: translate at the first execution */
+    bool force;                            /* translate at the first execution: tests, lockstep */
+    struct JitCheck *check;                /* NULL but in lockstep, .audit but while the tables are audited: jit-check.h */
+    struct JitAudit *audit;
     JitJumps jumps[JIT_LEVELS];
     uint64_t misses, fills, helpers, lasts, lookups, leaves, translated, translated_bytes, flushes, faults, emptied, undone;        /* info jit */
 } JitState;

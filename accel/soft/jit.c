@@ -9,7 +9,7 @@
  * Threads  the CPU's own
  * Tests    tests/cpu/jit.c
  */
-#include "accel/soft/jit.h"
+#include "accel/soft/jit-check.h"
 #include "accel/accel-ops.h"
 #include "accel/soft/flat.h"
 #include "accel/soft/run.h"
@@ -106,12 +106,13 @@ char *jit_describe(const SoftCpu *cpu)
     if (!cache) {
         return g_strdup("no translated code: this CPU interprets");
     }
+    g_autofree char *check = jit_check_describe(cpu);
     return g_strdup_printf("code %zu of %zu KiB in %u blocks, %" G_GUINT64_FORMAT " translated (%" G_GUINT64_FORMAT " bytes), %" G_GUINT64_FORMAT " flushes; "
                            "misses %" G_GUINT64_FORMAT " (filled %" G_GUINT64_FORMAT "), instructions called %" G_GUINT64_FORMAT
                            ", block ends called %" G_GUINT64_FORMAT ", look-ups %" G_GUINT64_FORMAT ", left %" G_GUINT64_FORMAT ", host faults %" G_GUINT64_FORMAT
-                           ", table resets %" G_GUINT64_FORMAT ", jump tables emptied %" G_GUINT64_FORMAT ", page links undone %" G_GUINT64_FORMAT,
+                           ", table resets %" G_GUINT64_FORMAT ", jump tables emptied %" G_GUINT64_FORMAT ", page links undone %" G_GUINT64_FORMAT "%s",
                            cache->used / 1024, cache->bytes / 1024, cache->trans_count, jit->translated, jit->translated_bytes, jit->flushes, jit->misses,
-                           jit->fills, jit->helpers, jit->lasts, jit->lookups, jit->leaves, jit->faults, cpu->pages.resets, jit->emptied, jit->undone);
+                           jit->fills, jit->helpers, jit->lasts, jit->lookups, jit->leaves, jit->faults, cpu->pages.resets, jit->emptied, jit->undone, check);
 }
 
 void jit_close(SoftCpu *cpu)
@@ -126,6 +127,7 @@ void jit_close(SoftCpu *cpu)
 
         log_line(LOG_ACCEL, "tcg: CPU %u: %s", cpu->cpu ? cpu->cpu->index : 0, text);
     }
+    jit_check_close(cpu);
     jit_flush(cpu);
     jit_signals_of(NULL);
     munmap(cache->write, cache->bytes);

@@ -41,7 +41,7 @@ struct Trans {
     uint32_t *insn_at;                     /* offset of each instruction's code from start, and of the end */
     uint32_t incoming;                     /* JitSite index + 1 */
     uint64_t inside_group;                 /* instructions that count on RCX from an earlier one: trans-group.c */
-    bool dead, uses_x87;
+    bool dead, uses_x87, uses_image;       /* uses_image: has x87 or vector instructions of its own */
 };
 
 enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMP_GROUP_MISS, TRAMP_GROUP_CROSSES, TRAMPS };

@@ -14,6 +14,7 @@
 #include "accel/soft/mmu.h"
 #include "accel/soft/block.h"
 #include "accel/soft/flat.h"
+#include "accel/soft/jit-check.h"
 #include "accel/soft/walk.h"
 #include "accel/x86/optab.h"
 
@@ -125,8 +126,11 @@ static void translate(SoftCpu *cpu, const Insn *insn, uint64_t linear, unsigned 
         raise_page_fault(cpu, insn, linear, error);
     }
     describe(cpu, page, walk.physical, write);
+    if (cpu->jit.check) {
+        jit_check_access(cpu, page->host, write);
+    }
     if (page->host) {
-        bool may_write = walk.dirty && page->plain_write &&
+        bool may_write = walk.dirty && page->plain_write && !cpu->jit.check &&
                          (walk.writable || (mode != TLB_USER && !(cpu->cr0 & CR0_WP)));
 
         tlb_fill(cpu, mode, linear, &walk, page->host, may_write);
@@ -149,7 +153,11 @@ bool mmu_fill(SoftCpu *cpu, uint64_t linear, bool write)
     if (!page.host || (write && !may_write)) {
         return false;
     }
-    flat_fill(cpu, &(FlatFill){ .linear = linear, .host = page.host, .write = may_write, .global = walk.global, .user = walk.user });
+    FlatFill fill = { .linear = linear, .host = page.host, .write = may_write && (write || !cpu->jit.check), .global = walk.global, .user = walk.user };
+    flat_fill(cpu, &fill);
+    if (cpu->jit.audit) {
+        audit_filled(cpu, &fill, walk.shift);
+    }
     return true;
 }
 

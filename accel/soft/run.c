@@ -14,7 +14,7 @@
 #include "accel/soft/block.h"
 #include "accel/soft/flags.h"
 #include "accel/soft/fpu.h"
-#include "accel/soft/jit.h"
+#include "accel/soft/jit-check.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
 #include "base/log.h"
@@ -154,7 +154,12 @@ static void run_block(SoftCpu *cpu, Block *block)
 {
     const uint8_t *entry = jit_entry(cpu, block);
 
-    if (entry) {
+    if (cpu->jit.audit) {
+        audit_now_and_then(cpu);
+    }
+    if (entry && cpu->jit.check) {
+        jit_check_run(cpu, block, entry);
+    } else if (entry) {
         jit_run(cpu, entry);
     } else {
         block_run(cpu, block);

@@ -9,7 +9,7 @@
  */
 #include "accel/accel-ops.h"
 #include "accel/memory/ram.h"
-#include "accel/soft/jit.h"
+#include "accel/soft/jit-check.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/run.h"
 #include "base/epoch.h"
@@ -40,7 +40,7 @@ static bool soft_usable(char **why)
 }
 
 /* Of the accelerator, from its command line. */
-static struct { bool interpret; size_t code_bytes; } settings;
+static struct { bool interpret; unsigned check; size_t code_bytes; } settings;
 enum { CODE_MIB = 64, CODE_MIB_MAX = 1024 };
 
 static bool read_code_size(const Value *value, GError **err)
@@ -66,7 +66,23 @@ static bool read_interpret(const Value *value, GError **err)
     return value_to_bool(value, &settings.interpret) || fail(err, EINVAL, "accelerator 'tcg': interp must be on or off");
 }
 
-/* QEMU's options of tcg, and interp. */
+static bool read_check(const Value *value, GError **err)
+{
+    static const struct { const char *name; unsigned kinds; } names[] = {
+        { "off", 0 }, { "lockstep", CHECK_LOCKSTEP }, { "audit", CHECK_AUDIT }, { "all", CHECK_LOCKSTEP | CHECK_AUDIT },
+    };
+    const char *text = value_string(value);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!g_strcmp0(text, names[i].name)) {
+            settings.check = names[i].kinds;
+            return true;
+        }
+    }
+    return fail(err, EINVAL, "accelerator 'tcg': check is '%s', it must be off, lockstep, audit or all", text ? text : "");
+}
+
+/* QEMU's options of tcg, interp and check. */
 static bool read_option(Accel *accel, const char *key, const Value *value, GError **err)
 {
     if (!strcmp(key, "name") || !strcmp(key, "split-wx")) {
@@ -78,6 +94,9 @@ static bool read_option(Accel *accel, const char *key, const Value *value, GErro
     if (!strcmp(key, "interp")) {
         return read_interpret(value, err);
     }
+    if (!strcmp(key, "check")) {
+        return read_check(value, err);
+    }
     if (!strcmp(key, "thread")) {
         const char *text = value_string(value);
 
@@ -87,7 +106,7 @@ static bool read_option(Accel *accel, const char *key, const Value *value, GErro
         }
         return fail(err, EINVAL, "accelerator 'tcg': thread is '%s', it must be single or multi", text ? text : "");
     }
-    return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size, split-wx and interp", key);
+    return fail(err, EINVAL, "accelerator 'tcg' has no option '%s'; it knows thread, tb-size, split-wx, interp and check", key);
 }
 
 /* Pages that a client logs have no write tags; those that have one must lose it. */
@@ -118,11 +137,15 @@ static bool soft_open(Accel *accel, const Value *options, GError **err)
 {
     accel->one_thread = false;
     settings.interpret = false;
+    settings.check = 0;
     settings.code_bytes = (size_t)CODE_MIB << 20;
     for (size_t i = 0; options && i < value_length(options); i++) {
         if (!read_option(accel, value_key_at(options, i), value_member_at(options, i), err)) {
             return false;
         }
+    }
+    if (settings.interpret && settings.check) {
+        return fail(err, EINVAL, "accelerator 'tcg': check= looks at translated code, of which interp=on has none; leave one of them out");
     }
     accel->irqchip = IRQCHIP_OFF;
     accel->data = g_new0(SoftAccel, 1);
@@ -146,6 +169,9 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
     if (!soft_cpuid_config(&config, model, smp, err)) {
         return false;
     }
+    if (settings.check & CHECK_LOCKSTEP && cpu->index) {
+        return fail(err, EINVAL, "accelerator 'tcg': check=lockstep compares one processor; give -smp 1, or check=audit");
+    }
     context = soft_context_new(cpu->accel->memory, cpu->accel->ports);
     if (!context) {
         return fail(err, ENOMEM, "CPU %u: no memory for its context of %zu KiB", cpu->index, sizeof *context / 1024);
@@ -159,6 +185,9 @@ static bool soft_cpu_open(Cpu *cpu, const Value *model, const Value *smp, GError
     }
     if (!settings.interpret && !jit_open(context, settings.code_bytes, &why)) {
         log_line(LOG_ACCEL, "tcg: CPU %u interprets all code: %s", cpu->index, why);
+    }
+    if (settings.check) {
+        jit_check_open(context, settings.check);
     }
     cpu->data = context;
     return true;

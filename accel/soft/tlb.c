@@ -11,7 +11,7 @@
  * Tests    tests/cpu/paging.c
  */
 #include "accel/soft/flat.h"
-#include "accel/soft/jit.h"
+#include "accel/soft/jit-check.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
 
@@ -163,6 +163,13 @@ static void list_flush(TlbEntry *table, TlbUse *use, TlbList *list)
     list->count = 0;
 }
 
+static void tell_audit(SoftCpu *cpu, unsigned what, uint64_t linear)
+{
+    if (cpu->jit.audit) {
+        audit_flushed(cpu, what, linear);
+    }
+}
+
 void tlb_flush_all(SoftCpu *cpu)
 {
     for (unsigned mode = 0; mode < TLB_CHECKED; mode++) {
@@ -174,6 +181,7 @@ void tlb_flush_all(SoftCpu *cpu)
     flat_flush_all(cpu);
     cpu->sys.large_local = cpu->sys.large_global = cpu->sys.huge_local = cpu->sys.huge_global = 0;
     new_generation(cpu, true);
+    tell_audit(cpu, AUDIT_ALL, 0);
 }
 
 void tlb_flush_non_global(SoftCpu *cpu)
@@ -194,6 +202,7 @@ void tlb_flush_non_global(SoftCpu *cpu)
     flat_flush_local(cpu);
     cpu->sys.large_local = cpu->sys.huge_local = 0;
     new_generation(cpu, false);
+    tell_audit(cpu, AUDIT_LOCAL, 0);
 }
 
 /* Drops every entry whose address, shifted, is region: slices of a large page (and, harmlessly, its neighbours). */
@@ -254,6 +263,7 @@ void tlb_flush_page(SoftCpu *cpu, uint64_t linear)
     } else if (may_be_code(&cpu->sys.seen[0], linear)) {
         new_generation(cpu, false);
     }
+    tell_audit(cpu, AUDIT_PAGE, linear);
 }
 
 void tlb_protect_page(SoftCpu *cpu, const uint8_t *host_page)

@@ -337,7 +337,7 @@ static bool time_stamp(TransBuild *b, bool with_number)
 {
     Emit *e = &b->e;
 
-    if (b->block->mode & KEY_NO_TSC) {
+    if (b->block->mode & KEY_NO_TSC || b->cpu->jit.check) {    /* in lockstep: two readings differ */
         return false;
     }
     if (with_number) {
@@ -356,13 +356,15 @@ static bool time_stamp(TransBuild *b, bool with_number)
     return true;
 }
 
-/* With nothing asked for: else the interpreter's function, which knows of the shadow and of what waits. */
+/* With nothing asked for: else the interpreter's function, which knows of the shadow and of what waits. The way to the next instruction has no
+ * poll on it, and call_link() casts the shadow when it cannot go on. */
 static bool set_interrupts(TransBuild *b, const Insn *insn)
 {
     Emit *e = &b->e;
     uint32_t site;
+    bool crosses;
 
-    if (b->block->mode & (KEY_CPL | KEY_V8086)) {
+    if (b->block->mode & (KEY_CPL | KEY_V8086) || !trans_can_link(b, trans_next_rip(b, insn), &crosses)) {
         return false;
     }
     site = trans_site(b, 0, false);

@@ -50,7 +50,7 @@ static bool code_is_global(const TransBuild *b)
     return tlb_fetch_entry(b->cpu, b->user, b->trans->rip)->global;
 }
 
-static bool can_link(const TransBuild *b, uint64_t target, bool *crosses)
+bool trans_can_link(const TransBuild *b, uint64_t target, bool *crosses)
 {
     if (b->block->second_host || b->block->mode & KEY_SINGLE) {
         return false;
@@ -62,7 +62,7 @@ static bool can_link(const TransBuild *b, uint64_t target, bool *crosses)
 void trans_exit(TransBuild *b, uint64_t target, bool polls)
 {
     uint32_t index = trans_site(b, 0, false);
-    bool crosses = false, links = can_link(b, target, &crosses);
+    bool crosses = false, links = trans_can_link(b, target, &crosses);
 
     if (b->e.full) {
         return;
@@ -151,6 +151,7 @@ static void look_for_state(TransBuild *b)
         b->x87 |= trans_needs_x87(b, &b->block->insns[i]);
     }
     b->trans->uses_x87 = b->x87;
+    b->trans->uses_image = b->x87 || b->vectors || b->avx;
 }
 
 static void emit_state_checks(TransBuild *b)

@@ -67,5 +67,6 @@ bool trans_system_end(TransBuild *b, const Insn *insn);            /* the same f
 /* The last instruction; true when it was done here, exits and all. */
 bool trans_branch(TransBuild *b, const Insn *insn);
 void trans_exit(TransBuild *b, uint64_t target, bool polls);                   /* goes on at a known RIP */
+bool trans_can_link(const TransBuild *b, uint64_t target, bool *crosses);      /* trans_exit() there becomes a jump; *crosses: while both pages are global */
 void trans_exit_indirect(TransBuild *b);   /* RIP in RBP */
 uint64_t trans_next_rip(const TransBuild *b, const Insn *insn);

@@ -11,6 +11,7 @@
  */
 #include "accel/soft/walk.h"
 #include "accel/soft/mmu.h"
+#include "base/lock.h"
 
 enum {
     PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 0x20, PTE_D = 0x40, PTE_PS = 0x80, PTE_G = 0x100,
@@ -47,7 +48,9 @@ static uint64_t entry_load(SoftCpu *cpu, uint64_t physical, unsigned size)
         return size == 8 ? __atomic_load_n((const uint64_t *)host, __ATOMIC_RELAXED)
                          : __atomic_load_n((const uint32_t *)host, __ATOMIC_RELAXED);
     }
-    space_load(cpu->memory, physical, size, &value);       /* tables in device registers: legal, useless */
+    if (!machine_lock_held()) {            /* else PDPTRs of a state that is being set, or lockstep: no device is asked */
+        space_load(cpu->memory, physical, size, &value);   /* tables in device registers: legal, useless */
+    }
     return size == 8 ? value : (uint32_t)value;
 }
 

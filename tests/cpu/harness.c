@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/cpu/harness.h"
+#include "accel/soft/jit-check.h"
 #include "base/lock.h"
 #include <string.h>
 
@@ -17,16 +18,17 @@ Harness *harness_new(unsigned code_size, unsigned cpl)
     h->bytes = region_host(&h->ram);
     machine_unlock();
     h->cpu = soft_new(h->memory, h->ports, NULL);
-    if (g_getenv("TRANSLATE")) {
-        soft_translate(h->cpu);
-    }
     g_assert_nonnull(h->cpu);
+    if (g_getenv("TRANSLATE") && soft_translate(h->cpu) && !strcmp(g_getenv("TRANSLATE"), "check")) {
+        jit_check_open(h->cpu, CHECK_LOCKSTEP | CHECK_AUDIT);
+    }
     soft_set_flat(h->cpu, code_size, cpl, HARNESS_TABLES);
     return h;
 }
 
 void harness_free(Harness *h)
 {
+    g_assert_cmpuint(jit_check_differences(h->cpu), ==, 0);
     soft_free(h->cpu);
     machine_lock();
     region_remove(&h->ram);
