@@ -10,6 +10,7 @@
 #include "cli/img.h"
 #include "cli/io.h"
 #include "cli/run.h"
+#include "cli/xml.h"
 #include "hw/core/exit-status.h"
 #include <errno.h>
 #include <stdio.h>
@@ -78,6 +79,9 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "io") == 0) {
         return printed(io_main(argc - 1, argv + 1, "roost io"));
+    }
+    if (argc > 1 && strcmp(argv[1], "xml2argv") == 0) {
+        return printed(xml2argv_main(argc - 1, argv + 1));
     }
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         return printed(help_command(argc - 2, argv + 2));

@@ -302,10 +302,13 @@ static void put_examples(void)
 static const char opening[] =
     ".ad l\n.nh\n"
     ".SH NAME\nroost \\- run a virtual PC\n"
-    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" ]\n.br\n.B roost img\n.I command ...\n.br\n.B roost io\n.RI [ options ]\n.RI [ image ]\n.br\n.B roost help\n.RI [ topic ]\n"
+    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" \" | \" domain.xml ]\n.br\n.B roost xml2argv\n.I domain.xml ...\n.br\n.B roost img\n.I command ...\n.br\n.B roost io\n.RI [ options ]\n.RI [ image ]\n.br\n.B roost help\n.RI [ topic ]\n"
     ".SH DESCRIPTION\n"
     "Roost runs a guest on a virtual PC, by \\fI/dev/kvm\\fR or on its own software CPU where there is no usable KVM.\n"
     "It takes the command line of QEMU. What is asked for by name and is not supported yet is refused by name.\n"
+    "A word that ends in \\fI.xml\\fR is a domain file of libvirt: it is translated to options, and options beside it win.\n"
+    "\\fBroost xml2argv\\fR prints the translation. Pools and networks that it names are looked for in libvirt's own files,\n"
+    "and told by \\fB\\-pool\\fR and \\fB\\-network\\fR.\n"
     ".PP\n"
     "\\fBroost help\\fR lists the options, \\fBroost help devices\\fR the device models, \\fBroost help manual\\fR prints this page\n"
     "as roff.\n";

@@ -9,6 +9,7 @@
  */
 #include "block/drive.h"
 #include "cli/keyval.h"
+#include "cli/xml.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,6 +126,9 @@ const Option run_options[] = {
     { "qtest-log", "qtest-log", "FILE", "record of the test session", NULL },
 
     HEADING("Roost's own"),
+    { "pool", NULL, "NAME=DIRECTORY", "the storage pool NAME of a domain file is this directory", opt_pool, .early = true },
+    { "network", NULL, "NAME=user|none|bridge:INTERFACE", "what a card in the network NAME of a domain file is connected to", opt_network, .early = true },
+    { "domain-xml", "domain-xml[]", "ELEMENT", "an element of a domain file that changes nothing and is kept: <title>, <metadata>, ...", opt_domain_xml },
     { "run-timeout", "timeout", "SECONDS", "end with status 124 when the guest still runs after that time", opt_run_timeout },
     { "print-config", NULL, NULL, "print the configuration that the options make, and end", opt_print_config },
     { NULL } };
@@ -156,7 +160,8 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
         return config_show(config);
     }
     char *outer = config->saying;          /* -readconfig applies others */
-    config->saying = g_strdup_printf("-%s%s%.*s%s", option->name, text ? " " : "", SAYING_MOST, text ? text : "",
+    config->saying = config->origin ? g_strdup(config->origin) :
+                     g_strdup_printf("-%s%s%.*s%s", option->name, text ? " " : "", SAYING_MOST, text ? text : "",
                                      text && strlen(text) > SAYING_MOST ? "..." : "");
     bool done = option->apply(config, option, text, err);
     if (!done && err && *err && !g_str_has_prefix((*err)->message, config->saying)) {
@@ -169,10 +174,11 @@ bool option_apply(Config *config, const Option *option, const char *text, GError
 
 void options_print_help(void)
 {
-    printf("usage: roost [run] [options] [disk image]\n"
+    printf("usage: roost [run] [options] [disk image | libvirt domain FILE.xml]\n"
+           "       roost xml2argv FILE         the options that a domain file means\n"
            "       roost img COMMAND ...       disk images; roost img --help\n"
            "       roost io [options] [image]  requests to one; roost io --help\n"
-           "       roost help [options|devices|machines|chardevs|cpus|qmp|manual]\n\n"
+           "       roost help [options|devices|machines|chardevs|cpus|qmp|xml|manual]\n\n"
            "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
     for (const Option *option = run_options; !is_end(option); option++) {
         if (!option->name) {
@@ -224,19 +230,62 @@ bool config_show(Config *config)
 
 void config_clear(Config *config)
 {
+    g_clear_pointer(&config->pools, g_ptr_array_unref);
+    g_clear_pointer(&config->networks, g_ptr_array_unref);
     value_unref(config->tree);
     config->tree = NULL;
+}
+
+static const char *option_name(const char *word)
+{
+    return word[0] != '-' || word[1] == '\0' ? NULL : word + (word[1] == '-' ? 2 : 1);
+}
+
+/* The file is the ground that all other options stand on, wherever it is among them. */
+static bool read_domain(Config *config, int argc, char **argv, GError **err)
+{
+    for (int at = 0; at < argc; at++) {
+        const char *name = option_name(argv[at]);
+        const Option *option = name ? option_find(name) : NULL;
+        if (!name && xml_is_domain_file(argv[at])) {
+            if (config->domain) {
+                return fail(err, EINVAL, "%s and %s: a run has one domain file", config->domain, argv[at]);
+            }
+            config->domain = argv[at];
+        }
+        if (option && option->argument && ++at < argc && option->early && !option_apply(config, option, argv[at], err)) {
+            return false;
+        }
+    }
+    if (!config->domain) {
+        return (!config->pools && !config->networks) || fail(err, EINVAL, "-pool and -network tell about a domain file: roost run FILE.xml");
+    }
+    return xml_apply(config, config->domain, err);
+}
+
+/* Lists to which an option would only add: the domain's are dropped when the command line says it. */
+static void replace_domain(Config *config, const Option *option, const char *text)
+{
+    bool accel = option->path && (strcmp(option->path, "accel[]") == 0 || (strcmp(option->path, "machine") == 0 && text && strstr(text, "accel=")));
+
+    if (config->domain_open && accel && !config->accel_given) {
+        value_remove(config->tree, "accel");
+        config->accel_given = true;
+    }
+    if (config->domain_open && option->path && strcmp(option->path, "smp") == 0 && !config->smp_given) {
+        value_remove(config->tree, "smp");
+        config->smp_given = true;
+    }
 }
 
 /* "-m", "--m" or a bare word. */
 static bool read_one(Config *config, char **argv, int *at, GError **err)
 {
-    const char *word = argv[*at];
+    const char *word = argv[*at], *name = option_name(word);
 
-    if (word[0] != '-' || word[1] == '\0') {
-        return drive_image(config, word, err);
+    if (!name) {
+        return xml_is_domain_file(word) || drive_image(config, word, err);
     }
-    const char *name = word + (word[1] == '-' ? 2 : 1);
     const Option *option = option_find(name);
     if (!option) {
         option_unknown(name, err);
@@ -250,12 +299,16 @@ static bool read_one(Config *config, char **argv, int *at, GError **err)
         }
         ++*at;
     }
-    return option_apply(config, option, text, err);
+    replace_domain(config, option, text);
+    return option->early || option_apply(config, option, text, err);
 }
 
 bool config_read(Config *config, int argc, char **argv, GError **err)
 {
     config->tree = value_new_object();
+    if (!read_domain(config, argc, argv, err)) {
+        return false;
+    }
     for (int at = 0; at < argc && !config->shown; at++) {
         if (!read_one(config, argv, &at, err)) {
             return false;

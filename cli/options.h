@@ -15,6 +15,11 @@ typedef struct Config {
     bool shown;                            /* help, or a list, was printed: there is nothing to run */
     bool print_config;
     char *saying;                          /* the option being applied, as it was written: origin of what it adds */
+    const char *origin;                    /* what says it, where that is not the command line: "srv.xml:12: <disk>" */
+    const char *domain;                    /* the domain file among the words */
+    bool domain_open;                      /* it was applied, and options beside it may replace what it said */
+    bool accel_given, smp_given;           /* beside it */
+    GPtrArray *pools, *networks;           /* "NAME=VALUE", NULL at the end; NULL when there are none */
     bool nographic, display_given, serial_given, monitor_given, snapshot;
 } Config;
 
@@ -27,6 +32,7 @@ struct Option {
     bool (*apply)(Config *config, const Option *option, const char *text, GError **err);
     const Field *keys;                     /* of the argument, listed when it asks for help; NULL: it has none, or apply() lists them */
     bool lists;                            /* "help" alone lists what can be named, by apply(); "NAME,help" the keys */
+    bool early;                            /* applied before a domain file is read */
 };
 
 extern const Option run_options[];         /* ends with .name and .help NULL */

@@ -9,6 +9,8 @@ BASE = ["-M", "none", "-accel", "qtest", "-display", "none", "-run-timeout", "5"
 
 # What is refused, before the machine is built or when it is.
 WRONG = {
+    "pool": ["", "a", "=a", "a="], "network": ["", "a", "=a", "a="],
+    "domain-xml": ["", "text", "<a>", "<a></b>", "<a/><b/>", "<!DOCTYPE a><a/>"],
     "machine": ["", "nosuch", "pc,foo=1", "pc,usb=on", "pc,usb=perhaps", "pc,vmport=on", "pc,accel=xen", "pc,accel=foo", "pc,kernel-irqchip=maybe",
                 "pc,memory-backend=pc.ram", "pc,nvdimm=on", "type=", "pc,=x", "pc,word", "pc,max-ram-below-4g=1G", "pc,pit=off", "pc,i8042=off", "pc,smm=on", "pc,pcspk-audiodev=a"],
     "accel": ["", "foo", "xen", "hvf", "tcg,thread=many", "kvm,foo=1", "kvm,kernel-irqchip=2", "kvm:foo", "tcg,tb-size=-1"],
