@@ -21,6 +21,7 @@ uint32_t log_mask;
 
 static bool show_time;
 static char *show_name;
+static int kept_fd = -1;
 static int log_fd = STDERR_FILENO;
 
 static const struct {
@@ -89,16 +90,21 @@ static void finish(Line *line, int fd)
     write_line(fd, line->text, line->length);
 }
 
+static void append_time(Line *line)
+{
+    struct timespec now;
+    struct tm utc;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    append(line, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+           utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
+}
+
 static void append_style(Line *line)
 {
     if (show_time) {
-        struct timespec now;
-        struct tm utc;
-
-        clock_gettime(CLOCK_REALTIME, &now);
-        gmtime_r(&now.tv_sec, &utc);
-        append(line, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-               utc.tm_min, utc.tm_sec, now.tv_nsec / 1000);
+        append_time(line);
     }
     if (show_name) {
         append(line, "%s ", show_name);
@@ -111,10 +117,25 @@ static void report(const char *kind, const char *format, va_list args)
     Line line;
 
     line.length = 0;
+    if (kept_fd >= 0) {
+        va_list again;
+        append_time(&line);
+        append(&line, "%s", kind);
+        va_copy(again, args);
+        append_args(&line, format, again);
+        va_end(again);
+        finish(&line, kept_fd);
+        line.length = 0;
+    }
     append_style(&line);
     append(&line, "roost: %s", kind);
     append_args(&line, format, args);
     finish(&line, STDERR_FILENO);
+}
+
+void report_keep(int fd)
+{
+    kept_fd = fd;
 }
 
 #define REPORT(kind)                  \

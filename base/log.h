@@ -11,6 +11,7 @@
 void report_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void report_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void report_info(const char *format, ...) G_GNUC_PRINTF(1, 2);
+void report_keep(int fd);                  /* each of these lines also there, with its time; -1: no longer */
 void report_style(bool timestamps, const char *guest_name);           /* guest_name NULL for none; copied */
 
 typedef enum {

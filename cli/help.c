@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/manual.h"
 #include "cli/options.h"
+#include "cli/verb.h"
 #include "cli/xml.h"
 #include "hw/core/exit-status.h"
 #include "monitor/qmp.h"
@@ -67,13 +68,17 @@ int help_command(int argc, char **argv)
         xml_print_tables();
         return EXIT_STATUS_OK;
     }
+    if (strcmp(argv[0], "verbs") == 0) {
+        verbs_print_help();
+        return EXIT_STATUS_OK;
+    }
     if (strcmp(argv[0], "manual") == 0) {
         manual_print();
         return EXIT_STATUS_OK;
     }
     if (!show_topic(argv[0])) {
         report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
-                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace, qmp, xml and manual", argv[0]);
+                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace, qmp, verbs, xml and manual", argv[0]);
         return EXIT_STATUS_USAGE;
     }
     return EXIT_STATUS_OK;

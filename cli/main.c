@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * main.c - table of contents: roost run (the default), roost img, roost io, roost help
+ * main.c - table of contents: roost run (the default), roost img, roost io, roost help, and the verbs
  *
  * Tests    tests/cli
  */
@@ -10,6 +10,7 @@
 #include "cli/img.h"
 #include "cli/io.h"
 #include "cli/run.h"
+#include "cli/verb.h"
 #include "cli/xml.h"
 #include "hw/core/exit-status.h"
 #include <errno.h>
@@ -32,6 +33,7 @@ static int run_command(int argc, char **argv)
     g_autoptr(GError) err = NULL;
     int status = EXIT_STATUS_OK;
 
+    config.arguments = argv;
     signals_early();
     if (!config_read(&config, argc, argv, &err)) {
         complain(err);
@@ -85,6 +87,9 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         return printed(help_command(argc - 2, argv + 2));
+    }
+    if (argc > 1 && verb_find(argv[1])) {
+        return printed(verb_main(verb_find(argv[1]), argc - 1, argv + 1));
     }
     if (argc > 1 && strcmp(argv[1], "run") == 0) {
         return run_command(argc - 2, argv + 2);

@@ -16,6 +16,7 @@
 #include "cli/keyval.h"
 #include "hw/objects.h"
 #include "cli/options.h"
+#include "cli/verb.h"
 #include "hw/core/machine.h"
 #include "monitor/qmp.h"
 #include <stdio.h>
@@ -220,6 +221,15 @@ static void put_tools(void)
     io_print_manual(put_tool_term, put_tool_text);
 }
 
+static void put_verbs(void)
+{
+    puts(".SH VERBS\n\\fBroost\\fR VERB [options] DOMAIN ... does something with a running VM, as \\fBvirsh\\fR(1) does, whose options, output and exit status these");
+    puts("are, but without a daemon. DOMAIN is a VM's name, the number that \\fBroost list\\fR shows, or its uuid. A VM is listed when it has a \\fB\\-name\\fR; see");
+    puts("also \\fB\\-list\\-as\\fR. A verb ends with 0 when it was done and 1 when not. All of them take \\fB\\-\\-help\\fR; those that speak with a VM take");
+    puts("\\fB\\-\\-timeout\\fR \\fISECONDS\\fR, after which one that does not answer is given up (30 by itself).");
+    verbs_print_manual(put_tool_term, put_tool_text);
+}
+
 static void put_block_drivers(void)
 {
     puts(".SH BLOCK DRIVERS");
@@ -302,7 +312,7 @@ static void put_examples(void)
 static const char opening[] =
     ".ad l\n.nh\n"
     ".SH NAME\nroost \\- run a virtual PC\n"
-    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" \" | \" domain.xml ]\n.br\n.B roost xml2argv\n.I domain.xml ...\n.br\n.B roost img\n.I command ...\n.br\n.B roost io\n.RI [ options ]\n.RI [ image ]\n.br\n.B roost help\n.RI [ topic ]\n"
+    ".SH SYNOPSIS\n.B roost\n.RB [ run ]\n.RI [ options ]\n.RI [ \"disk image\" \" | \" domain.xml ]\n.br\n.B roost xml2argv\n.I domain.xml ...\n.br\n.B roost img\n.I command ...\n.br\n.B roost io\n.RI [ options ]\n.RI [ image ]\n.br\n.B roost\n.I verb\n.RI [ options ]\n.RI [ domain ]\n.br\n.B roost help\n.RI [ topic ]\n"
     ".SH DESCRIPTION\n"
     "Roost runs a guest on a virtual PC, by \\fI/dev/kvm\\fR or on its own software CPU where there is no usable KVM.\n"
     "It takes the command line of QEMU. What is asked for by name and is not supported yet is refused by name.\n"
@@ -349,10 +359,12 @@ static void put_qmp(void)
 }
 
 static const char ending_files[] =
-    ".SH ENVIRONMENT\nNo variable of the environment changes what Roost does. The libraries that it uses have their own:\n"
+    ".SH ENVIRONMENT\n\\fBXDG_RUNTIME_DIR\\fR names the folder in which running VMs are found, see below. The libraries that Roost uses have variables of their own:\n"
     "the C library finds the time zone of \\fB\\-rtc base=localtime\\fR by \\fBTZ\\fR.\n"
     ".SH FILES\n"
     ".TP\n.I /dev/kvm\nthe processor's virtualization; it must be readable and writable for \\fB\\-accel kvm\\fR\n"
+    ".TP\n.I $XDG_RUNTIME_DIR/roost\nthe user's running VMs and their logs, for the verbs; else \\fI/run/user/UID/roost\\fR, else \\fI/tmp/roost\\-UID\\fR. Only its\n"
+    "owner may look into it (mode 0700), or it is not used.\n"
     ".PP\nSeaBIOS and the VGA BIOSes are inside the executable; \\fB\\-L\\fR names folders that are asked first, and\n"
     "\\fB\\-bios\\fR another firmware. No configuration file is read that was not asked for.\n";
 
@@ -378,6 +390,7 @@ void manual_print(void)
     put_streams();
     put_terminal_keys();
     put_qmp();
+    put_verbs();
     put_tools();
     put_exit_status();
     fputs(ending_files, stdout);

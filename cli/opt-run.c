@@ -272,6 +272,15 @@ bool opt_run_timeout(Config *config, const Option *option, const char *text, GEr
     return true;
 }
 
+bool opt_list_as(Config *config, const Option *option, const char *text, GError **err)
+{
+    if (!*text) {
+        return fail(err, EINVAL, "a name is missing; none keeps the VM out of the list");
+    }
+    value_set(config->tree, option->path, value_new_string(text));
+    return true;
+}
+
 bool opt_nothing(Config *config, const Option *option, const char *text, GError **err)
 {
     (void)config;

@@ -9,6 +9,7 @@
  */
 #include "block/drive.h"
 #include "cli/keyval.h"
+#include "cli/verb.h"
 #include "cli/xml.h"
 #include <errno.h>
 #include <stdio.h>
@@ -130,6 +131,7 @@ const Option run_options[] = {
     { "network", NULL, "NAME=user|none|bridge:INTERFACE", "what a card in the network NAME of a domain file is connected to", opt_network, .early = true },
     { "domain-xml", "domain-xml[]", "ELEMENT", "an element of a domain file that changes nothing and is kept: <title>, <metadata>, ...", opt_domain_xml },
     { "run-timeout", "timeout", "SECONDS", "end with status 124 when the guest still runs after that time", opt_run_timeout },
+    { "list-as", "list-as", "NAME", "be in 'roost list' under NAME, as under the name that -name gives; none: not at all", opt_list_as },
     { "print-config", NULL, NULL, "print the configuration that the options make, and end", opt_print_config },
     { NULL } };
 
@@ -178,7 +180,8 @@ void options_print_help(void)
            "       roost xml2argv FILE         the options that a domain file means\n"
            "       roost img COMMAND ...       disk images; roost img --help\n"
            "       roost io [options] [image]  requests to one; roost io --help\n"
-           "       roost help [options|devices|machines|chardevs|cpus|qmp|xml|manual]\n\n"
+           "       roost VERB [DOMAIN] ...     running VMs: list, suspend, destroy, ...; roost help verbs\n"
+           "       roost help [options|devices|machines|chardevs|cpus|qmp|verbs|xml|manual]\n\n"
            "One or two dashes may begin an option. ',,' stands for a comma inside a value.\n");
     for (const Option *option = run_options; !is_end(option); option++) {
         if (!option->name) {

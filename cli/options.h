@@ -14,6 +14,7 @@ typedef struct Config {
     Value *tree;
     bool shown;                            /* help, or a list, was printed: there is nothing to run */
     bool print_config;
+    char *const *arguments;                /* the command line, NULL-terminated */
     char *saying;                          /* the option being applied, as it was written: origin of what it adds */
     const char *origin;                    /* what says it, where that is not the command line: "srv.xml:12: <disk>" */
     const char *domain;                    /* the domain file among the words */
@@ -78,4 +79,4 @@ void options_print_devices(void);
 bool drive_image(Config *config, const char *path, GError **err);      /* the bare word on the command line */
 /* opt-run.c */     OptionApply opt_name, opt_uuid, opt_rtc, opt_action, opt_sandbox, opt_msg, opt_overcommit, opt_runas,
                                 opt_log, opt_trace, opt_firmware_path, opt_nographic, opt_display, opt_vga, opt_only_none,
-                                opt_run_timeout, opt_readconfig, opt_help, opt_version, opt_print_config, opt_nothing;
+                                opt_run_timeout, opt_list_as, opt_readconfig, opt_help, opt_version, opt_print_config, opt_nothing;

@@ -5,6 +5,7 @@
  * Tests    tests/cli/process.py, tests/guest
  */
 #include "cli/run.h"
+#include "cli/register.h"
 #include "accel/memory/ram.h"
 #include "base/char/chardev.h"
 #include "base/epoch.h"
@@ -83,6 +84,13 @@ static bool write_pidfile(Run *run, GError **err)
     const char *path = value_get_string(run->tree, "pidfile", NULL);
 
     return !path || pidfile_write(path, err);
+}
+
+static bool begin_log(Run *run, GError **err)
+{
+    (void)err;
+    register_log(run->tree, run->config->arguments);
+    return true;
 }
 
 static bool begin_loop(Run *run, GError **err)
@@ -287,6 +295,13 @@ static bool listen_to_people(Run *run, GError **err)
     return signals_to_loop(run->machine, err);
 }
 
+static bool be_listed(Run *run, GError **err)
+{
+    (void)err;
+    register_vm(run->machine, run->tree, run->config->arguments);
+    return true;
+}
+
 static bool open_test_session(Run *run, GError **err)
 {
     const char *id = value_get_string(run->tree, "qtest", NULL);
@@ -319,14 +334,15 @@ static bool start(Run *run, GError **err)
 
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
-    prepare_process, go_to_background, write_pidfile, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
-    make_backends, build_machine, listen_to_people, open_test_session, give_up_privileges, tell_parent, start,
+    prepare_process, go_to_background, write_pidfile, begin_log, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
+    make_backends, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, tell_parent, start,
 };
 
 static void clean_up(Run *run)
 {
     timer_cancel(&run->timeout);
     qtest_stop(run->qtest);
+    register_end();
     monitors_close();
     if (run->machine) {
         machine_free(run->machine);
@@ -348,11 +364,13 @@ int run(Config *config)
         if (!stages[i](&this, &err)) {
             complain(err);
             clean_up(&this);
+            register_log_end(EXIT_STATUS_USAGE);
             return EXIT_STATUS_USAGE;
         }
     }
     loop_run();
     int status = this.machine->exit_status;
     clean_up(&this);
+    register_log_end(status);
     return status;
 }

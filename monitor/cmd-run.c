@@ -66,6 +66,13 @@ static bool can_sleep(const Machine *machine)
     return machine->power_button.pressed != NULL;
 }
 
+QMP_HANDLER(reboot)
+{
+    machine_request_reboot(qmp_machine());
+    machine_handle_requests(qmp_machine());
+    return qmp_done();
+}
+
 QMP_HANDLER(system_wakeup)
 {
     Machine *machine = qmp_machine();
@@ -146,6 +153,7 @@ const QmpCommand run_commands[] = {
     { "cont", cont, .help = "lets the processors run" },
     { "system_reset", system_reset, .help = "presses the reset button" },
     { "system_powerdown", system_powerdown, .help = "presses the power button; the guest decides what it means" },
+    { "x-reboot", reboot, .help = "presses the power button, and when the guest has shut down it starts anew" },
     { "system_wakeup", system_wakeup, .help = "wakes a sleeping guest" },
     { "query-current-machine", query_current_machine, .returns = "CurrentMachineParams", .help = "what this machine can do that others cannot" },
     { "quit", quit, .help = "ends the process; the guest is not asked" },

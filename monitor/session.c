@@ -44,6 +44,9 @@ struct Session {
     GString *unsent;
     bool lost;                             /* an event was dropped, and that was said */
     GHashTable *fds;                       /* name -> fd */
+    bool visiting;                         /* it and its stream end with its one client */
+    void (*left)(void);                    /* ... and then this is called */
+    bool leaving;
     HmpLine *line;                         /* of a monitor for people; NULL: QMP */
     bool greeted;
 };
@@ -57,6 +60,7 @@ typedef struct Request {
 } Request;
 
 static Session *sessions;
+static bool listening;                     /* to what the machine tells */
 
 /* ---- out ---- */
 
@@ -243,9 +247,17 @@ static void run_request(Request *request)
 
 static void start_requests(Session *session);
 
+static void leave(void *opaque);
+
 static void start_more(void *opaque)
 {
-    start_requests(opaque);
+    Session *session = opaque;
+
+    if (session->leaving) {
+        leave(session);
+    } else {
+        start_requests(session);
+    }
 }
 
 /* What comes next may have to run outside of coroutines. */
@@ -437,6 +449,10 @@ static void stream_event(void *opaque, ChardevEvent event)
         send_greeting(session);
     } else if (event == CHARDEV_CLOSED) {
         forget_client(session);
+        if (session->visiting && !session->leaving) {
+            session->leaving = true;
+            loop_post(leave, session);
+        }
     } else if (event == CHARDEV_WRITABLE) {
         flush(session);
         if (session->unsent->len <= OUT_FULL) {
@@ -446,7 +462,7 @@ static void stream_event(void *opaque, ChardevEvent event)
     }
 }
 
-static const ChardevUser session_user = { .can_read = can_read, .read = receive, .event = stream_event };
+static const ChardevUser session_user = { .can_read = can_read, .read = receive, .event = stream_event, .monitor = true };
 
 bool session_is_negotiated(const Session *session)
 {
@@ -512,6 +528,9 @@ void session_free(Session *session)
 {
     if (session->chardev) {
         chardev_detach(session->chardev);
+        if (session->visiting) {
+            chardev_unref(session->chardev);
+        }
         session->chardev = NULL;
     }
     if (session->busy) {                   /* at the end of the process; what still runs holds it */
@@ -553,12 +572,48 @@ static bool session_open(const Value *config, Session **out, GError **err)
     return true;
 }
 
+static void listen_to_events(void)
+{
+    if (!listening) {
+        listening = true;
+        qmp_events_listen();
+    }
+}
+
+/* Its client went: not in the middle of the stream's own call. A request that still runs ends first. */
+static void leave(void *opaque)
+{
+    for (Session **at = &sessions; *at; at = &(*at)->next) {
+        Session *session = *at;
+        if (session == opaque && !session->busy) {
+            void (*left)(void) = session->left;
+            *at = session->next;
+            session_free(session);
+            left();
+            return;
+        }
+    }
+}
+
+bool monitors_receive(Chardev *take, void (*left)(void), GError **err)
+{
+    Session *session = session_new(true, false);
+
+    session->chardev = take;
+    session->visiting = true;
+    session->left = left;
+    session->next = sessions;
+    sessions = session;
+    listen_to_events();
+    return chardev_attach(take, &session_user, session, err);
+}
+
 bool monitors_open(const Value *monitors, GError **err)
 {
     Session **end = &sessions;
 
     if (value_length(monitors)) {
-        qmp_events_listen();
+        listen_to_events();
     }
     for (size_t i = 0; i < value_length(monitors); i++) {
         if (!session_open(value_at(monitors, i), end, err)) {
@@ -577,7 +632,8 @@ void monitors_control(Machine *machine, const Value *tree, Value *(*describe_opt
 
 void monitors_close(void)
 {
-    if (sessions) {
+    if (listening) {
+        listening = false;
         qmp_events_unlisten();
     }
     while (sessions) {

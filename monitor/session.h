@@ -14,6 +14,8 @@ typedef struct Session Session;
  * later has the keyboard; commands are taken when the loop turns, by when monitors_control() must have named the machine. */
 bool monitors_open(const Value *monitors, GError **err);
 void monitors_control(Machine *machine, const Value *tree, Value *(*describe_options)(void));
+/* A QMP session for a stream of no tree, which is its own from now on: both end when the client goes, and left() is called. */
+bool monitors_receive(Chardev *take, void (*left)(void), GError **err);
 void monitors_close(void);
 
 /* For whoever talks to a session without a stream: fuzzers, and human-monitor-command. */

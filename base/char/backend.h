@@ -33,6 +33,7 @@ struct Chardev {
     char *id;
     const ChardevUser *user;
     void *opaque;
+    const ChardevTap *tap;                 /* NULL: nobody listens */
     bool begun;                            /* open() was called, so close() must be */
     bool open;                             /* somebody is there */
     bool writer_waits;                     /* a write came up short: CHARDEV_WRITABLE is owed */
@@ -59,6 +60,7 @@ bool chardev_is_mux(const Chardev *chardev);
 Chardev *mux_lend_port(Chardev *mux);
 const Chardev *mux_base(const Chardev *chardev);       /* what a mux or a port of it writes to; any other stream itself */
 bool mux_in_use(const Chardev *mux);
+Chardev *mux_device_port(Chardev *mux);    /* whose user is no monitor; NULL */
 void mux_user_came(Chardev *chardev);      /* nothing unless it is a port of a mux */
 
 /* fd-stream.c: a pair of file descriptors in the loop, for all backends that have them. */

@@ -76,6 +76,9 @@ static void chardev_finalize(Object *object)
 {
     Chardev *chardev = (Chardev *)object;
 
+    if (chardev->tap) {
+        chardev->tap->gone(chardev->tap->opaque);
+    }
     if (chardev->begun && chardev->backend->close) {
         chardev->backend->close(chardev);
     }
@@ -173,6 +176,22 @@ static bool begin(Chardev *chardev, GError **err)
     return chardev->backend->open(chardev, err);
 }
 
+Chardev *chardev_new_private(const Value *config, GError **err)
+{
+    const char *id = value_get_string(config, "id", "");
+    const ChardevBackend *backend = backend_of(config, id, err);
+
+    if (!backend) {
+        return NULL;
+    }
+    Chardev *chardev = chardev_make(backend, id);
+    if (!set_keys(chardev, config, err) || !open_log(chardev, err) || !begin(chardev, err)) {
+        object_unref(&chardev->object);
+        return NULL;
+    }
+    return chardev;
+}
+
 Chardev *chardev_new(const Value *config, GError **err)
 {
     const char *id = value_get_string(config, "id", NULL);
@@ -181,17 +200,12 @@ Chardev *chardev_new(const Value *config, GError **err)
         fail(err, EINVAL, "a chardev needs id=NAME");
         return NULL;
     }
-    const ChardevBackend *backend = backend_of(config, id, err);
-    if (!backend) {
-        return NULL;
-    }
-    if (chardev_lookup(id)) {
+    if (backend_of(config, id, NULL) && chardev_lookup(id)) {
         fail(err, EEXIST, "chardev '%s': the id is taken; choose another id=", id);
         return NULL;
     }
-    Chardev *chardev = chardev_make(backend, id);
-    if (!set_keys(chardev, config, err) || !open_log(chardev, err) || !begin(chardev, err)) {
-        object_unref(&chardev->object);
+    Chardev *chardev = chardev_new_private(config, err);
+    if (!chardev) {
         return NULL;
     }
     g_autofree char *name = chardev->mux ? g_strconcat(id, "-base", NULL) : g_strdup(id);
@@ -279,6 +293,9 @@ size_t chardev_write(Chardev *chardev, const uint8_t *data, size_t length)
     size_t done = chardev->backend->write(chardev, data, length);
 
     remember(chardev, data, done);
+    if (chardev->tap && done) {
+        chardev->tap->wrote(chardev->tap->opaque, data, done);
+    }
     if (chardev->log_fd >= 0 && write(chardev->log_fd, data, done) < 0 && errno != EAGAIN) {
         close(chardev->log_fd);            /* the disk is full, say: the guest goes on */
         chardev->log_fd = -1;
@@ -294,6 +311,32 @@ void chardev_accept_input(Chardev *chardev)
     if (chardev->backend->update_input) {
         chardev->backend->update_input(chardev);
     }
+    if (chardev->tap && chardev->user) {
+        chardev->tap->wants(chardev->tap->opaque);
+    }
+}
+
+Chardev *chardev_of_device(const char *id)
+{
+    Chardev *chardev = chardev_lookup(id);
+
+    if (chardev && chardev_is_mux(chardev)) {
+        return mux_device_port(chardev);
+    }
+    return chardev && chardev->user && !chardev->user->monitor ? chardev : NULL;
+}
+
+void chardev_set_tap(Chardev *chardev, const ChardevTap *tap)
+{
+    chardev->tap = tap;
+}
+
+size_t chardev_type(Chardev *chardev, const uint8_t *data, size_t length)
+{
+    size_t taken = MIN(length, chardev_wanted(chardev));
+
+    chardev_input(chardev, data, taken);
+    return taken;
 }
 
 void chardev_send_break(Chardev *chardev)

@@ -26,11 +26,14 @@ typedef struct ChardevUser {
     size_t (*can_read)(void *opaque);                                 /* bytes the user will take now; 0 pauses input */
     void (*read)(void *opaque, const uint8_t *data, size_t length);   /* never more than can_read() said */
     void (*event)(void *opaque, ChardevEvent event);                  /* may be NULL */
+    bool monitor;                          /* it controls the machine and is no device of it */
 } ChardevUser;
 
 /* config: an object of QEMU's -chardev keys: {"backend":"socket","id":"c0","path":"/x","server":true,"wait":false}.
  * The new stream hangs under /chardevs/ID; the caller owns one reference. NULL and *err on failure. */
 Chardev *chardev_new(const Value *config, GError **err);
+/* The same in no tree: nobody finds or lists it. Its maker frees it, and not inside a callback of it. */
+Chardev *chardev_new_private(const Value *config, GError **err);
 Chardev *chardev_find(const char *id);
 void chardev_unref(Chardev *chardev);
 void chardev_remove_all(void);             /* at the end of the process: every stream that is left, the newest first */
@@ -75,5 +78,16 @@ void chardev_set_escape(uint8_t key);                                 /* -echr; 
 void chardev_resume_terminal(void);
 /* "/dev/pts/3", or NULL when it is not a pty. */
 const char *chardev_pty_name(const Chardev *chardev);
+/* The stream that a device has of that id, the mux's port of it where it is shared; NULL when no device has one. */
+Chardev *chardev_of_device(const char *id);
+/* Somebody who hears what the user writes, wherever it goes, and may type for the peer. Lent; NULL: nobody. */
+typedef struct ChardevTap {
+    void (*wrote)(void *opaque, const uint8_t *data, size_t length);  /* any thread, machine lock held */
+    void (*wants)(void *opaque);           /* the user may take more of what is typed */
+    void (*gone)(void *opaque);            /* the stream ends */
+    void *opaque;
+} ChardevTap;
+void chardev_set_tap(Chardev *chardev, const ChardevTap *tap);
+size_t chardev_type(Chardev *chardev, const uint8_t *data, size_t length);      /* how much of it the user took */
 /* The last line that was written to it, without control characters: what to show when a guest did not end in time. */
 char *chardev_last_line(const Chardev *chardev);

@@ -301,6 +301,19 @@ bool mux_in_use(const Chardev *chardev)
     return false;
 }
 
+Chardev *mux_device_port(Chardev *chardev)
+{
+    const MuxChardev *mux = (const MuxChardev *)chardev;
+
+    for (unsigned i = 0; i < mux->port_count; i++) {
+        const ChardevUser *user = mux->ports[i]->chardev.user;
+        if (user && !user->monitor) {
+            return &mux->ports[i]->chardev;
+        }
+    }
+    return NULL;
+}
+
 Chardev *mux_new(Chardev *base, const char *id, GError **err)
 {
     MuxChardev *mux = (MuxChardev *)chardev_make(&mux_backend, id);

@@ -181,6 +181,12 @@ void machine_request_powerdown(Machine *machine)
     loop_post(handle_requests_soon, machine);
 }
 
+void machine_request_reboot(Machine *machine)
+{
+    machine->reboot_asked = true;
+    machine_request_powerdown(machine);
+}
+
 void machine_request_suspend(Machine *machine)
 {
     machine->requests.suspend = true;
@@ -289,6 +295,7 @@ static bool carry_out_reset(Machine *machine, Cause cause, bool triple_fault)
         carry_out_shutdown(machine, cause);
         return false;
     }
+    machine->reboot_asked = false;
     bool resumes = machine->state == RUN_RUNNING || machine->state == RUN_SUSPENDED;
     if (machine->accel) {
         accel_pause(machine->accel);
@@ -356,6 +363,10 @@ void machine_handle_requests(Machine *machine)
     }
     if (asked.eject) {
         carry_out_ejects(machine);
+    }
+    if (asked.shutdown == CAUSE_GUEST_SHUTDOWN && machine->reboot_asked) {
+        asked.shutdown = CAUSE_NONE;
+        asked.reset = CAUSE_HOST_QMP_SYSTEM_RESET;
     }
     if (asked.shutdown != CAUSE_NONE) {
         carry_out_shutdown(machine, asked.shutdown);

@@ -53,6 +53,7 @@ struct Machine {
     RunState state;
     bool built;                            /* by machine_build(): a device that comes now is hot-plugged */
     bool no_reboot, no_shutdown;
+    bool reboot_asked;                     /* when the guest has shut down it starts anew */
     Value *actions;                        /* set while it runs, over the configuration's; NULL: none was */
     int exit_status;                       /* of the process: exit-status.h */
     bool (*complete_board)(Machine *machine, GError **err);   /* after the user's devices: tables that tell of them; may be NULL */
@@ -82,6 +83,7 @@ void machine_stop(Machine *machine, RunState state);      /* STOP */
 void machine_request_reset(Machine *machine, Cause cause);
 void machine_request_shutdown(Machine *machine, Cause cause);
 void machine_request_powerdown(Machine *machine);         /* the ACPI button; POWERDOWN */
+void machine_request_reboot(Machine *machine);            /* the same button; and what shuts down then starts anew */
 void machine_request_suspend(Machine *machine);           /* S3 */
 void machine_request_wakeup(Machine *machine);
 void machine_set_action(Machine *machine, const char *event, const char *action);    /* as -action says them, checked by the caller */

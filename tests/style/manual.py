@@ -85,9 +85,25 @@ def commands_appear():
             yield f"{name} has no help"
 
 
+def verbs_appear():
+    lines = roost("help", "verbs").stdout.splitlines()
+    if len(lines) < 10:
+        yield f"there are {len(lines)} verbs"
+    for line in lines:
+        name = line.split()[0]
+        if not re.search(rf"^{name}( .*)?$", manual, re.M):
+            yield f"the verb {name} is not in the manual"
+        ran = roost(name, "--help")
+        if ran.returncode or f"usage: roost {name} " not in ran.stdout:
+            yield f"{name} --help: {ran.returncode} {ran.stdout[:100]}"
+        for row in ran.stdout.splitlines()[3:]:
+            if not re.match(r"\s+-\S.*?\s\s*\w", row):
+                yield f"{name}: no help in '{row.strip()}'"
+
+
 def sections():
     for name in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "MACHINES", "DEVICE MODELS", "CHARACTER STREAMS", "KEYS OF THE TERMINAL", "QMP COMMANDS AND EVENTS",
-                 "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"):
+                 "VERBS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"):
         body = re.search(rf"^\.SH {name}\n((?:(?!\.SH ).*\n)+)", source, re.M)
         if not body or len(body.group(1)) < 20:
             yield f"the section {name} is missing or empty"
@@ -113,6 +129,7 @@ case("every entry of the manual says something", terms_have_help())
 case("every device model and property has help", models_appear())
 case("every key of an option has help", keys_have_help())
 case("every QMP command and event is in the manual", commands_appear())
+case("every verb and its options are in the manual and have help", verbs_appear())
 case("the manual has its sections", sections())
 case("man has nothing to warn of", warnings() if usable else [], "" if usable else "man-db and groff-base are not installed")
 

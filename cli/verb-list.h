@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* verb-list.h - the rows of all verbs, each declared at the end of the file that has its function */
+#pragma once
+#include "cli/verb.h"
+
+/* verb-show.c */    extern const VerbSpec verb_list, verb_dominfo, verb_domstate, verb_domid, verb_domname, verb_domuuid;
+/* verb-life.c */    extern const VerbSpec verb_suspend, verb_resume, verb_shutdown, verb_reboot, verb_reset, verb_destroy;
+/* verb-monitor.c */ extern const VerbSpec verb_qmp, verb_hmp, verb_log;
