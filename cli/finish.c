@@ -49,10 +49,16 @@ static void qtest_without_accel(Config *config)
     }
 }
 
+static bool check_parent(const Config *config, GError **err)
+{
+    return !value_get_bool(config->tree, "daemonize", false) || !value_get_bool(value_get(config->tree, "run-with"), "exit-with-parent", false) ||
+           fail(err, EINVAL, "-run-with exit-with-parent=on: under -daemonize the parent ends at once");
+}
+
 bool config_finish(Config *config, GError **err)
 {
     hand_irqchip_over(config);
     qtest_without_accel(config);
-    return check_kernel(config, err) && smp_complete(config, err) && memory_check(config, err) && chardev_defaults(config, err) &&
+    return check_kernel(config, err) && check_parent(config, err) && smp_complete(config, err) && memory_check(config, err) && chardev_defaults(config, err) &&
            drives_finish(config, err);
 }

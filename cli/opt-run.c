@@ -136,6 +136,18 @@ bool opt_overcommit(Config *config, const Option *option, const char *text, GErr
     return !value_get_bool(value_get(config->tree, "overcommit"), "cpu-pm", false) || fail(err, ENOTSUP, "cpu-pm=on is not supported yet");
 }
 
+const Field run_with_keys[] = {
+    KEY_BOOL("exit-with-parent", "end as by SIGTERM when the process that started this one has ended, however it ended"),
+    KEY_BOOL("async-teardown", "free memory in a process of its own (not supported yet)"), FIELD_END };
+
+bool opt_run_with(Config *config, const Option *option, const char *text, GError **err)
+{
+    if (!apply_keys(config, option, run_with_keys, text, NULL, err)) {
+        return false;
+    }
+    return !value_get_bool(value_get(config->tree, "run-with"), "async-teardown", false) || fail(err, ENOTSUP, "async-teardown=on is not supported yet");
+}
+
 bool opt_runas(Config *config, const Option *option, const char *text, GError **err)
 {
     uint64_t uid, gid;

@@ -119,6 +119,7 @@ const Option run_options[] = {
     { "no-user-config", NULL, NULL, "accepted: there are no configuration files that nobody asked for", opt_nothing },
     { "readconfig", NULL, "FILE", "read options from FILE: [drive], [device \"ID\"], ... with KEY = \"VALUE\" lines", opt_readconfig },
     { "runas", "runas", "USER | UID:GID", "become this user once the machine is built", opt_runas },
+    { "run-with", "run-with", "[exit-with-parent=on|off][,async-teardown=on|off]", "end when the process that started this one has ended", opt_run_with, run_with_keys },
     { "sandbox", "sandbox", "on|off[,obsolete=allow|deny][,elevateprivileges=allow|deny|children][,spawn=allow|deny][,resourcecontrol=allow|deny]",
       "allow only the system calls that a running guest needs", opt_sandbox, sandbox_keys },
     { "msg", "msg", "[timestamp=on|off][,guest-name=on|off]", "what goes before messages", opt_msg, msg_keys },

@@ -59,7 +59,7 @@ bool chardev_from_text(Config *config, const char *text, const char *id, char **
 
 typedef bool OptionApply(Config *config, const Option *option, const char *text, GError **err);
 extern const Field machine_keys[], accel_keys[], smp_keys[], memory_keys[], boot_keys[], fw_cfg_keys[], global_keys[], blockdev_keys[],
-                   name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[],
+                   name_keys[], rtc_keys[], action_keys[], sandbox_keys[], msg_keys[], overcommit_keys[], trace_keys[], run_with_keys[],
                    mon_keys[], add_fd_keys[];
 const Field *smbios_keys(uint64_t type);   /* NULL: fields of that type cannot be given */
 
@@ -79,4 +79,4 @@ void options_print_devices(void);
 bool drive_image(Config *config, const char *path, GError **err);      /* the bare word on the command line */
 /* opt-run.c */     OptionApply opt_name, opt_uuid, opt_rtc, opt_action, opt_sandbox, opt_msg, opt_overcommit, opt_runas,
                                 opt_log, opt_trace, opt_firmware_path, opt_nographic, opt_display, opt_vga, opt_only_none,
-                                opt_run_timeout, opt_list_as, opt_readconfig, opt_help, opt_version, opt_print_config, opt_nothing;
+                                opt_run_timeout, opt_run_with, opt_list_as, opt_readconfig, opt_help, opt_version, opt_print_config, opt_nothing;

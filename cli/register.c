@@ -42,9 +42,9 @@ static void close_fd(int *fd)
 
 const char *register_name(const Value *tree)
 {
-    const char *name = value_get_string(tree, "list-as", value_get_string(tree, "name", NULL));
+    const char *as = value_get_string(tree, "list-as", NULL), *name = as ? as : value_get_string(tree, "name", NULL);
 
-    return name && *name && strcmp(name, "none") != 0 ? name : NULL;
+    return name && *name && (!as || strcmp(as, "none") != 0) ? name : NULL;
 }
 
 /* ---- the log ------------------------------------------------------------------------------------------------ */

@@ -58,6 +58,9 @@ static bool prepare_process(Run *run, GError **err)
     if (process) {
         prctl(PR_SET_NAME, process);
     }
+    if (value_get_bool(value_get(run->tree, "run-with"), "exit-with-parent", false) && !parent_remember(err)) {
+        return false;
+    }
     return !log_file || log_set_file(log_file, err);
 }
 

@@ -14,6 +14,7 @@ bool sandbox_enter(const Value *config, GError **err);     /* the "sandbox" obje
 /* signals.c */
 void signals_early(void);                                  /* before anything is opened: the terminal is restored when one kills us */
 bool signals_to_loop(Machine *machine, GError **err);      /* SIGINT, SIGTERM and SIGHUP become requests */
+bool parent_remember(GError **err);                         /* whose end is then this one's: as early as can be */
 void signals_block(void);                                  /* before threads are made */
 /* daemonize.c */
 void standard_descriptors(void);            /* those that are closed become /dev/null; before anything is opened */

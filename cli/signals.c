@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
@@ -27,6 +28,9 @@ static const int fatal[] = { SIGQUIT, SIGABRT };           /* the sanitizer tell
 #else
 static const int fatal[] = { SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 #endif
+
+static int parent_process = -1;            /* a pidfd */
+static LoopWatch *parent_watch;
 
 /* Leaves as the signal would have had us leave. */
 static void restore_and_die(int number)
@@ -119,6 +123,31 @@ static void signal_came(void *opaque, int fd, GIOCondition condition)
     }
 }
 
+/* Of the process, and not of the one thread of it that started us, as PR_SET_PDEATHSIG would have it. */
+static void parent_ended(void *opaque, int fd, GIOCondition condition)
+{
+    (void)condition;
+    report_info("ending: the process that started this one has ended (-run-with exit-with-parent=on)");
+    end_at_next();
+    machine_request_shutdown(opaque, CAUSE_HOST_SIGNAL);
+    loop_unwatch(parent_watch);
+    parent_watch = NULL;
+    close(fd);
+}
+
+bool parent_remember(GError **err)
+{
+    parent_process = (int)syscall(SYS_pidfd_open, getppid(), 0);
+    return parent_process >= 0 || fail(err, errno, "-run-with exit-with-parent=on: %s", g_strerror(errno));
+}
+
+static void parent_to_loop(Machine *machine)
+{
+    if (parent_process >= 0) {
+        parent_watch = loop_watch(parent_process, G_IO_IN, parent_ended, machine);
+    }
+}
+
 bool signals_to_loop(Machine *machine, GError **err)
 {
     sigset_t set;
@@ -129,5 +158,6 @@ bool signals_to_loop(Machine *machine, GError **err)
         return fail(err, errno, "signalfd: %s", g_strerror(errno));
     }
     loop_watch(fd, G_IO_IN, signal_came, machine);
+    parent_to_loop(machine);
     return true;
 }

@@ -18,7 +18,7 @@ static const struct { const char *name, *instead; } known_elsewhere[] = {
     { "mem-prealloc" }, { "mtdblock" }, { "netdev" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
     { "nouserconfig", "use -no-user-config" }, { "old-param" }, { "only-migratable" }, { "option-rom" },
     { "perfmap" }, { "pflash" }, { "plugin" }, { "portrait" }, { "preconfig" }, { "prom-env" }, { "qmp-pretty" },
-    { "realtime", "use -overcommit" }, { "rotate" }, { "run-with", "use -runas" }, { "s" }, { "sd" }, { "sdl" }, { "seed" },
+    { "realtime", "use -overcommit" }, { "rotate" }, { "s" }, { "sd" }, { "sdl" }, { "seed" },
     { "semihosting" }, { "set" }, { "singlestep" }, { "soundhw" }, { "spice" }, { "tpmdev" }, { "usb" }, { "usbdevice" },
     { "virtfs" }, { "watchdog" }, { "watchdog-action", "use -action watchdog=..." }, { "win2k-hack" }, { "writeconfig" }, { "xen-attach" },
     { "xen-domid" }, { "xen-domid-restrict" },

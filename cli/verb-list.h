@@ -5,4 +5,6 @@
 
 /* verb-show.c */    extern const VerbSpec verb_list, verb_dominfo, verb_domstate, verb_domid, verb_domname, verb_domuuid;
 /* verb-life.c */    extern const VerbSpec verb_suspend, verb_resume, verb_shutdown, verb_reboot, verb_reset, verb_destroy;
+/* verb-console.c */ extern const VerbSpec verb_console;
+/* verb-wait.c */    extern const VerbSpec verb_wait;
 /* verb-monitor.c */ extern const VerbSpec verb_qmp, verb_hmp, verb_log;

@@ -23,7 +23,7 @@ static const double usual_patience = 30;
 const VerbSpec *const verb_specs[] = {
     &verb_list, &verb_dominfo, &verb_domstate, &verb_domid, &verb_domname, &verb_domuuid,
     &verb_suspend, &verb_resume, &verb_shutdown, &verb_reboot, &verb_reset, &verb_destroy,
-    &verb_qmp, &verb_hmp, &verb_log, NULL };
+    &verb_console, &verb_wait, &verb_qmp, &verb_hmp, &verb_log, NULL };
 
 const VerbSpec *verb_find(const char *name)
 {
@@ -136,7 +136,7 @@ int verb_main(const VerbSpec *spec, int argc, char **argv)
     tool_name = "error";
     signal(SIGPIPE, SIG_IGN);
     verb->spec = spec;
-    verb->seconds = usual_patience;
+    verb->seconds = spec->patient ? 0 : usual_patience;
     if (!tool_options_read(spec->options, verb, argc, argv, false, &first, &err)) {
         tool_error("command '%s': %s", spec->name, err->message);
     } else if (verb->help) {
@@ -206,7 +206,7 @@ VmEntry *verb_vm(const Verb *verb, GError **err)
     g_autoptr(VmEntry) vm = verb_any(verb, err);
 
     if (vm && !vm->pid) {
-        fail(err, EINVAL, "Requested operation is not valid: domain is not running");
+        fail(err, ESRCH, "Requested operation is not valid: domain is not running");
         return NULL;
     }
     return g_steal_pointer(&vm);

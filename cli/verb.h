@@ -28,6 +28,7 @@ struct VerbSpec {
     int least, most;                       /* of them; most -1: any number */
     VerbNeeds needs;
     bool raw;                              /* prints no empty line at its end, where virsh's verbs do */
+    bool patient;                          /* no time-out unless --timeout says one */
     const char *help;
     const ToolOption *options;
     size_t size;                           /* of the struct that begins with Verb */

@@ -6,7 +6,7 @@
  * ring, and each watcher has a place in it: one that does not read is overtaken, holds up nobody and costs no memory. All of them may type.
  *
  * Threads  what the guest writes: any, machine lock held; the rest: main loop, same lock
- * Tests    tests/verbs/verbs.py
+ * Tests    tests/verbs/console.py
  */
 #include "monitor/control.h"
 #include "base/loop.h"

@@ -65,6 +65,7 @@ WRONG = {
     "echr": ["foo", "256", "-1", ""], "readconfig": ["/nonexistent/x", "/", ""],
     "runas": ["", "no-such-user", "x:y", "1:", ":1", "4294967295:0", "-1:-1"],
     "sandbox": ["", "foo", "on,spawn=foo", "on,obsolete=1", "on,foo=deny", "on,elevateprivileges=maybe", "2"],
+    "run-with": ["", "foo", "exit-with-parent=2", "exit-with-parent=", "async-teardown=on", "chroot=/tmp"],
     "msg": ["", "foo=1", "timestamp=2", "x"], "trace": ["", "nosuch_point", "enable=", "foo=1", "events=/nonexistent/x"],
     "list-as": [""],
     "run-timeout": ["", "0", "-1", "x", "nan", "inf", "1e300", "5s"],

@@ -90,3 +90,20 @@ class Vm:
 
     def ended(self):
         return self.process.wait(timeout=PATIENCE)
+
+
+def rom(folder, text):
+    """A firmware that writes text to COM1 and then what is typed, each letter in its other case; for -bios."""
+    code = bytes.fromhex("31c08ed8" "be4000" "baf803")                 # xor ax,ax; mov ds,ax; mov si,0x40; mov dx,0x3f8
+    code += bytes.fromhex("2eac" "84c0" "7403" "ee" "ebf7")            # 1: cs lodsb; test al,al; jz 2f; out dx,al; jmp 1b
+    code += bytes.fromhex("bafd03" "ec" "a801" "74fb")                 # 2: mov dx,0x3fd; 3: in al,dx; test al,1; jz 3b
+    code += bytes.fromhex("baf803" "ec" "3420" "ee" "ebef")            # mov dx,0x3f8; in al,dx; xor al,0x20; out dx,al; jmp 2b
+    image = bytearray(65536)
+    image[:len(code)] = code
+    message = text.encode() + b"\0"
+    image[0x40:0x40 + len(message)] = message
+    image[0xfff0:0xfff5] = bytes.fromhex("ea000000f0")
+    path = f"{folder}/rom"
+    with open(path, "wb") as file:
+        file.write(image)
+    return path
