@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * main.c - table of contents: roost run (the default), roost img, roost io, roost help, and the verbs
+ * main.c - table of contents: roost run (the default), roost img, roost io, roost xml2argv, roost argv2xml, roost help, and the verbs
  *
  * Tests    tests/cli
  */
@@ -20,7 +20,14 @@
 /* A list that the disk had no room for must not pass for a whole one; a reader that had enough is no error. */
 static int printed(int status)
 {
-    if (fflush(stdout) != 0 && errno != EPIPE) {
+    bool broken = ferror(stdout) != 0;     /* a part was lost when the buffer was full: one more byte tells why */
+
+    if (broken) {
+        clearerr(stdout);
+        putchar('\n');
+        errno = EIO;
+    }
+    if ((fflush(stdout) != 0 || broken) && errno != EPIPE) {
         report_error("standard output: %s; what was printed is not complete", g_strerror(errno));
         return EXIT_STATUS_USAGE;
     }
@@ -84,6 +91,9 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "xml2argv") == 0) {
         return printed(xml2argv_main(argc - 1, argv + 1));
+    }
+    if (argc > 1 && strcmp(argv[1], "argv2xml") == 0) {
+        return printed(argv2xml_main(argc - 1, argv + 1));
     }
     if (argc > 1 && strcmp(argv[1], "help") == 0) {
         return printed(help_command(argc - 2, argv + 2));

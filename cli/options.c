@@ -179,6 +179,7 @@ void options_print_help(void)
 {
     printf("usage: roost [run] [options] [disk image | libvirt domain FILE.xml]\n"
            "       roost xml2argv FILE         the options that a domain file means\n"
+           "       roost argv2xml OPTIONS...   the domain file that options mean\n"
            "       roost img COMMAND ...       disk images; roost img --help\n"
            "       roost io [options] [image]  requests to one; roost io --help\n"
            "       roost VERB [DOMAIN] ...     running VMs: list, suspend, destroy, ...; roost help verbs\n"

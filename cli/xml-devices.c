@@ -166,6 +166,20 @@ static bool any_child(XmlNode *devices, const char *name, const char *path, cons
     return false;
 }
 
+/* Options as they are may bring the controller. */
+static bool is_raw(XmlNode *domain, const char *driver)
+{
+    XmlNode *node = xml_child(domain, "qemu:commandline");
+
+    for (XmlNode *arg = xml_next(node, NULL, "qemu:arg"); arg; arg = xml_next(node, arg, "qemu:arg")) {
+        const char *value = xml_attribute(arg, "value");
+        if (value && strstr(value, driver)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a disk or a channel needs and the domain does not name. */
 static void implied_controllers(XmlWork *work, XmlNode *devices)
 {
@@ -176,10 +190,10 @@ static void implied_controllers(XmlWork *work, XmlNode *devices)
         const char *dev = xml_lookup(node, "target@dev", NULL);
         scsi = dev && !xml_lookup(node, "target@bus", NULL) && g_str_has_prefix(dev, "sd");
     }
-    if (scsi && !any_child(devices, "controller", "@type", "scsi")) {
+    if (scsi && !any_child(devices, "controller", "@type", "scsi") && !is_raw(work->document->root, "virtio-scsi")) {
         xml_say(work, devices, "device", "virtio-scsi-pci,id=scsi0");
     }
-    if (channels && !any_child(devices, "controller", "@type", "virtio-serial") &&
+    if (channels && !any_child(devices, "controller", "@type", "virtio-serial") && !is_raw(work->document->root, "virtio-serial-pci") &&
         (!work->options->has_model || work->options->has_model("virtio-serial-pci"))) {
         xml_say(work, devices, "device", "virtio-serial-pci,id=virtio-serial0");
     }

@@ -84,6 +84,20 @@ static bool check_kind(XmlNode *domain, XmlNode *type, GError **err)
            xml_fail(type, err, ENOTSUP, "arch='%.100s' is not supported; arch='x86_64' runs 32-bit x86 guests as well", arch);
 }
 
+/* Options as they are may name the accelerator, in a way that the domain's type cannot. */
+static bool accel_is_raw(XmlNode *domain)
+{
+    XmlNode *node = xml_child(domain, "qemu:commandline");
+
+    for (XmlNode *arg = xml_next(node, NULL, "qemu:arg"); arg; arg = xml_next(node, arg, "qemu:arg")) {
+        const char *value = xml_attribute(arg, "value");
+        if (value && (strcmp(value, "-accel") == 0 || strcmp(value, "-enable-kvm") == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool machine(XmlWork *work, XmlNode *domain, GError **err)
 {
     XmlNode *os = xml_child(domain, "os"), *type = xml_child(os, "type"), *features = xml_child(domain, "features");
@@ -100,6 +114,9 @@ static bool machine(XmlWork *work, XmlNode *domain, GError **err)
     xml_child(features, "pae");
     if (!xml_child(features, "acpi")) {
         xml_say_alone(work, domain, "no-acpi");
+    }
+    if (accel_is_raw(domain)) {
+        return true;
     }
     if (strcmp(xml_attribute(domain, "type"), "kvm") == 0) {
         xml_say(work, domain, "accel", "kvm");

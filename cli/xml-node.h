@@ -46,6 +46,8 @@ void xml_free(XmlDocument *document);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(XmlDocument, xml_free)
 
 XmlNode *xml_node_new(XmlDocument *document, XmlNode *parent, const char *name);       /* the last child of its parent, or the root */
+void xml_drop(XmlNode *node);              /* which has a parent, and is freed */
+void xml_adopt(XmlNode *parent, XmlNode *node);                       /* it moves there, to the end */
 /* Each marks what it returns. NULL when there is none. A node of NULL has nothing. */
 const char *xml_attribute(XmlNode *node, const char *name);
 XmlNode *xml_child(XmlNode *node, const char *name);                  /* the first of that name */

@@ -62,6 +62,30 @@ static void node_free(XmlNode *node)
     g_free(node);
 }
 
+static void leave_parent(XmlNode *node)
+{
+    GPtrArray *siblings = node->parent->children;
+
+    g_ptr_array_remove_index(siblings, node->index);
+    for (guint i = node->index; i < siblings->len; i++) {
+        ((XmlNode *)siblings->pdata[i])->index = i;
+    }
+}
+
+void xml_drop(XmlNode *node)
+{
+    leave_parent(node);
+    node_free(node);
+}
+
+void xml_adopt(XmlNode *parent, XmlNode *node)
+{
+    leave_parent(node);
+    node->parent = parent;
+    node->index = parent->children->len;
+    g_ptr_array_add(parent->children, node);
+}
+
 void xml_free(XmlDocument *document)
 {
     if (document) {

@@ -2,7 +2,7 @@
 /*
  * xml.h - libvirt's domain XML as another spelling of the command line
  *
- * A domain becomes options; what XML says and no option can (title, metadata, labels) goes
+ * A domain becomes options, and options become a domain; what XML says and no option can (title, metadata, labels) goes
  * through the options as -domain-xml. Callable from the main thread, before or beside a machine; docs/xml.md has the
  * table of elements.
  */
@@ -20,6 +20,9 @@ typedef struct XmlRunOptions {
 /* The options that a domain file means, as argv without argv[0]: char *, NULL at the end (which .len does not count), freed
  * with the array. NULL and *err: "FILE:LINE: <element>: ...". Warnings go to standard error. */
 GPtrArray *xml_to_argv(const char *file, const XmlRunOptions *options, GError **err);
+/* The domain that these options mean (argv without argv[0]); what no element can say stands in <qemu:commandline>. The caller
+ * frees the text; NULL and *err. */
+char *xml_from_argv(int argc, char **argv, GError **err);
 /* Name and UUID of a domain file; *uuid is NULL when there is none. The caller frees both. */
 bool xml_identify(const char *file, char **name, char **uuid, GError **err);
 /* Whether a word of the command line names a domain file. */
@@ -30,4 +33,5 @@ bool xml_apply(Config *config, const char *file, GError **err);
 void xml_print_tables(void);               /* "help xml": element, path, option and key a line, for programs */
 int xml2argv_main(int argc, char **argv);  /* roost xml2argv: argv[0] is that word */
 int argv2xml_main(int argc, char **argv);
+int argv2xml_main(int argc, char **argv);  /* roost argv2xml */
 OptionApply opt_domain_xml, opt_pool, opt_network;
