@@ -68,6 +68,13 @@ int help_command(int argc, char **argv)
         xml_print_tables();
         return EXIT_STATUS_OK;
     }
+    if (strcmp(argv[0], "completion") == 0) {
+        if (argc < 2 || !verbs_print_completion(argv[1])) {
+            report_error("completion is there for bash and zsh: roost help completion bash");
+            return EXIT_STATUS_USAGE;
+        }
+        return EXIT_STATUS_OK;
+    }
     if (strcmp(argv[0], "verbs") == 0) {
         verbs_print_help();
         return EXIT_STATUS_OK;
@@ -78,7 +85,7 @@ int help_command(int argc, char **argv)
     }
     if (!show_topic(argv[0])) {
         report_error("there is no help about '%s'; there is about options, machines, devices, chardevs, cpus, accels, drives, "
-                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace, qmp, verbs, xml and manual", argv[0]);
+                     "blockdev, objects, smp, memory, boot, rtc, action, sandbox, log, trace, qmp, verbs, xml, completion and manual", argv[0]);
         return EXIT_STATUS_USAGE;
     }
     return EXIT_STATUS_OK;

@@ -151,6 +151,32 @@ static char *made_uuid(void)
     return g_uuid_string_random();
 }
 
+/* Cards whose netdev= names a -netdev, in libvirt's words. */
+static Value *interfaces_of(const Value *tree)
+{
+    const Value *devices = value_get(tree, "devices"), *netdevs = value_get(tree, "netdevs");
+    Value *cards = value_new_list();
+
+    for (size_t i = 0; i < value_length(devices); i++) {
+        const Value *device = value_at(devices, i), *netdev = NULL;
+        const char *id = value_get_string(device, "netdev", NULL), *driver = value_get_string(device, "driver", "");
+        for (size_t j = 0; id && j < value_length(netdevs) && !netdev; j++) {
+            netdev = strcmp(value_get_string(value_at(netdevs, j), "id", ""), id) == 0 ? value_at(netdevs, j) : NULL;
+        }
+        if (netdev) {
+            const char *type = value_get_string(netdev, "type", "-"), *bridge = value_get_string(netdev, "br", NULL);
+            Value *card = value_new_object();
+            value_set(card, "name", value_new_string(value_get_string(netdev, "ifname", "-")));
+            value_set(card, "type", value_new_string(strcmp(type, "tap") == 0 ? (bridge ? "bridge" : "ethernet") : type));
+            value_set(card, "source", value_new_string(bridge ? bridge : "-"));
+            value_set(card, "model", value_new_string(g_str_has_prefix(driver, "virtio-net") ? "virtio" : driver));
+            value_set(card, "mac", value_new_string(value_get_string(device, "mac", "-")));
+            value_append(cards, card);
+        }
+    }
+    return cards;
+}
+
 static bool describe(const Value *tree, char *const *arguments, GError **err)
 {
     g_autoptr(Value) about = value_new_object();
@@ -166,6 +192,7 @@ static bool describe(const Value *tree, char *const *arguments, GError **err)
         value_append(words, value_new_string(*arguments));
     }
     value_set(about, "arguments", words);
+    value_set(about, "interfaces", interfaces_of(tree));
     g_autofree char *text = json_print(about, false);
     return runtime_write(own.entry, "about", text, err);
 }

@@ -5,6 +5,9 @@
 
 /* verb-show.c */    extern const VerbSpec verb_list, verb_dominfo, verb_domstate, verb_domid, verb_domname, verb_domuuid;
 /* verb-life.c */    extern const VerbSpec verb_suspend, verb_resume, verb_shutdown, verb_reboot, verb_reset, verb_destroy;
+/* verb-block.c */   extern const VerbSpec verb_domblklist, verb_domblkinfo, verb_change_media, verb_attach_disk, verb_detach_disk;
+/* verb-stats.c */   extern const VerbSpec verb_domstats, verb_domiflist, verb_vcpuinfo, verb_setmem;
+/* verb-screen.c */  extern const VerbSpec verb_screenshot, verb_send_key;
 /* verb-console.c */ extern const VerbSpec verb_console;
 /* verb-wait.c */    extern const VerbSpec verb_wait;
 /* verb-monitor.c */ extern const VerbSpec verb_qmp, verb_hmp, verb_log;

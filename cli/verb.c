@@ -23,6 +23,8 @@ static const double usual_patience = 30;
 const VerbSpec *const verb_specs[] = {
     &verb_list, &verb_dominfo, &verb_domstate, &verb_domid, &verb_domname, &verb_domuuid,
     &verb_suspend, &verb_resume, &verb_shutdown, &verb_reboot, &verb_reset, &verb_destroy,
+    &verb_domstats, &verb_domblklist, &verb_domblkinfo, &verb_domiflist, &verb_vcpuinfo, &verb_setmem,
+    &verb_change_media, &verb_attach_disk, &verb_detach_disk, &verb_screenshot, &verb_send_key,
     &verb_console, &verb_wait, &verb_qmp, &verb_hmp, &verb_log, NULL };
 
 const VerbSpec *verb_find(const char *name)

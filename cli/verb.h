@@ -49,7 +49,7 @@ const VerbSpec *verb_find(const char *name);
 int verb_main(const VerbSpec *spec, int argc, char **argv);
 void verbs_print_help(void);
 void verbs_print_manual(void (*term)(const char *bold, const char *argument), void (*text)(const char *line));
-void verbs_print_completion(const char *shell);            /* "bash" or "zsh": completion.c */
+bool verbs_print_completion(const char *shell);            /* "bash" or "zsh"; false for another: completion.c */
 
 GPtrArray *verb_all(GError **err);         /* of VmEntry: who runs, by id, then who is only defined (pid 0), by name */
 /* The VM that verb->domain means, running or only defined; NULL and virsh's sentence. The caller frees. */

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The forms of virsh's output, kept beside what virsh's own test driver prints where it is installed. Usage: forms.py ROOST"""
+import atexit
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vms import VIRSH, Skip, Vm, case, check, main, roost
@@ -26,22 +28,31 @@ def shape(text):
     return re.sub(r"\b\d+\b", "N", text)
 
 
+# As long as the test driver's /guest/diskimage1, for the columns' sake.
+DISK = tempfile.mkstemp(prefix="rstd", dir="/tmp")[1]
+assert len(DISK) == 17, DISK
+atexit.register(os.unlink, DISK)
+with open(DISK, "wb") as made:
+    made.truncate(1099506450432)
+
+
 def same(*args, status=0, ignore=()):
     @case("virsh " + " ".join(args))
     def _():
         theirs = virsh(*args)
-        with Vm("test", "-uuid", UUID, "-smp", "2") as vm:
+        with Vm("test", "-uuid", UUID, "-smp", "2", "-drive", f"file={DISK},format=raw,if=virtio") as vm:
             roost("resume", "test")
             ours = roost(*[vm.id if a == "1" else a for a in args])
         check(theirs.returncode == ours.status == status, f"{theirs}\n{ours}")
-        left, right = ([line for line in shape(text).split("\n") if line.split(":")[0] not in ignore] for text in (theirs.stdout, ours.out))
+        left, right = ([line for line in shape(text.replace("/guest/diskimage1", "DISK").replace(DISK, "DISK")).split("\n") if line.split(":")[0] not in ignore] for text in (theirs.stdout, ours.out))
         check(left == right, f"virsh: {left}\nroost: {right}")
 
 
 for args in (("list",), ("list", "--all"), ("list", "--name"), ("list", "--uuid"), ("list", "--id"), ("list", "--title"), ("list", "--name", "--uuid"),
              ("list", "--state-running"), ("list", "--state-shutoff"), ("list", "--inactive"), ("list", "--autostart"), ("list", "--with-snapshot"),
              ("domstate", "test"), ("domid", "test"), ("domuuid", "test"), ("domname", "1"), ("suspend", "test"), ("reset", "test"), ("shutdown", "test"),
-             ("reboot", "test"), ("destroy", "test")):
+             ("reboot", "test"), ("destroy", "test"), ("domblklist", "test"), ("domblklist", "test", "--details"), ("domblkinfo", "test", "vda"),
+             ("domstats", "test", "--state")):
     same(*args)
 same("dominfo", "test", ignore=("OS Type", "Security model", "Security DOI", "Security label", "Persistent", "Max memory", "Used memory"))
 for args in (("resume", "test"), ("dominfo", "nosuch"), ("suspend",), ("list", "--nosuch"), ("domstate", "test", "more")):
