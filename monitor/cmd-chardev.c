@@ -83,6 +83,16 @@ static Value *config_of(Session *session, const char *id, const Value *backend, 
     return strcmp(type, "socket") != 0 || socket_config(session, config, data, err) ? g_steal_pointer(&config) : NULL;
 }
 
+static Value *made_chardev(const Chardev *chardev)
+{
+    Value *made = value_new_object();
+
+    if (chardev_pty_name(chardev)) {
+        value_set(made, "pty", value_new_string(chardev_pty_name(chardev)));
+    }
+    return made;
+}
+
 QMP_HANDLER(chardev_add)
 {
     const char *id = value_get_string(args, "id", "");
@@ -98,11 +108,20 @@ QMP_HANDLER(chardev_add)
     if (!chardev) {
         return NULL;
     }
-    Value *made = value_new_object();
-    if (chardev_pty_name(chardev)) {
-        value_set(made, "pty", value_new_string(chardev_pty_name(chardev)));
+    return made_chardev(chardev);
+}
+
+QMP_HANDLER(chardev_change_)
+{
+    const char *id = value_get_string(args, "id", "");
+    Chardev *old = find_chardev(id);
+
+    if (!old) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "Chardev '%s' does not exist", id);
     }
-    return made;
+    g_autoptr(Value) config = config_of(session, id, value_get(args, "backend"), err);
+    Chardev *chardev = config ? chardev_change(old, config, err) : NULL;
+    return chardev ? made_chardev(chardev) : NULL;
 }
 
 QMP_HANDLER(chardev_remove)
@@ -218,6 +237,8 @@ const QmpType chardev_types[] = {
 
 const QmpCommand chardev_commands[] = {
     { "chardev-add", chardev_add, .args = "id:str backend:ChardevBackend", .returns = "ChardevReturn", .help = "makes a character stream" },
+    { "chardev-change", chardev_change_, .args = "id:str backend:ChardevBackend", .returns = "ChardevReturn",
+      .help = "puts another character stream in the place of one, whose user goes on with it" },
     { "chardev-remove", chardev_remove, .args = "id:str", .help = "closes a character stream that nothing uses" },
     { "chardev-send-break", chardev_send_break_, .args = "id:str", .help = "sends a break" },
     { "ringbuf-read", ringbuf_read, .args = "device:str size:int ?format:DataFormat", .returns = "str", .help = "takes what a ring buffer holds" },

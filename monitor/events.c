@@ -28,11 +28,13 @@ const QmpEvent qmp_events[] = {
     { "POWERDOWN", NULL, "the power button was pressed" },
     { "RESET", "guest:bool reason:ShutdownCause", "the machine was reset" },
     { "RESUME", NULL, "the machine runs" },
+    { "RTC_CHANGE", "offset:int qom-path:str", "the guest set its clock; offset: seconds from what -rtc says", .rationed = true },
     { "SHUTDOWN", "guest:bool reason:ShutdownCause", "the machine was turned off" },
     { "STOP", NULL, "the machine stands" },
     { "SUSPEND", NULL, "the guest sleeps" },
     { "SUSPEND_DISK", NULL, "the guest sleeps with its state on disk" },
     { "WAKEUP", NULL, "the guest woke up" },
+    { "WATCHDOG", "action:WatchdogAction", "the guest's watchdog ran out", .rationed = true },
     { .name = NULL } };
 
 const QmpType event_types[] = {

@@ -31,6 +31,11 @@ Value *hmp_args(const char *key, const char *value);       /* {key: value}; {} f
 bool hmp_evaluate(const char *text, const char **end, uint64_t *value, GString *out);
 CpuState *hmp_registers(void);             /* of processor 0, for one command; the caller frees; NULL: there is none */
 
+/* Commands: hmp-input.c, hmp-backend.c. */
+typedef void HmpRun(Session *session, const Words *words, GString *out);
+HmpRun hmp_sendkey, hmp_mouse_move, hmp_mouse_button, hmp_mouse_set, hmp_screendump;
+HmpRun hmp_chardev_add, hmp_chardev_change, hmp_netdev_add, hmp_netdev_del, hmp_set_link, hmp_hostfwd;
+
 /* hmp-line.c: the editor of a session's line. */
 typedef struct HmpLine HmpLine;
 HmpLine *hmp_line_new(void);

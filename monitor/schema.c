@@ -319,7 +319,7 @@ static bool check_enum(const Type *type, const Value *value, const Place *place,
             return true;
         }
     }
-    g_autofree char *name = place_name(place);
+    const char *name = place->name ? place->name : "null";     /* as QEMU says it: the last part alone */
     return fail(err, EINVAL, "Parameter '%s' does not accept value '%.200s'", name, text);
 }
 
@@ -372,6 +372,9 @@ typedef struct Telling {
 /* QMP's clients must not rely on names of types, and so they are numbers. */
 static const char *mention(Telling *telling, Type *type)
 {
+    if (type->kind == TYPE_LIST && type->element == find_builtin("uint")) {
+        return mention(telling, list_of(find_builtin("int")));     /* the schema knows one kind of integer */
+    }
     if (!type->shown) {
         type->shown = type->kind == TYPE_BUILTIN ? g_strdup(strcmp(type->name, "uint") == 0 ? "int" : type->name)
                     : type->kind == TYPE_LIST ? g_strdup_printf("[%s]", mention(telling, type->element))

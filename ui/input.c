@@ -73,6 +73,17 @@ void input_sync(void)
     }
 }
 
+bool input_is_taken(InputTakes kind)
+{
+    for (guint i = 0; attached && i < attached->len; i++) {
+        const InputHandler *handler = g_array_index(attached, Attached, i).handler;
+        if (kind == INPUT_TAKES_KEYS ? handler->key != NULL : kind == INPUT_TAKES_BUTTONS ? handler->button != NULL : handler->motion != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void input_leds_set(unsigned leds)
 {
     lights = leds;

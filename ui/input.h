@@ -27,6 +27,9 @@ void input_key(unsigned key, bool down);
 void input_button(InputButton button, bool down);
 void input_motion(int dx, int dy);
 void input_sync(void);
+/* Somebody takes events of that kind. */
+typedef enum { INPUT_TAKES_KEYS, INPUT_TAKES_BUTTONS, INPUT_TAKES_MOTION } InputTakes;
+bool input_is_taken(InputTakes kind);
 /* Keyboard lights, told by the device: bits 0 scroll, 1 num, 2 caps. */
 void input_leds_set(unsigned leds);
 unsigned input_leds(void);

@@ -224,6 +224,42 @@ Chardev *chardev_new(const Value *config, GError **err)
     return shared;
 }
 
+static void hand_over(Chardev *from, Chardev *to)
+{
+    const ChardevUser *user = from->user;
+    void *opaque = from->opaque;
+    bool was_open = from->open;
+
+    if (user) {
+        chardev_detach(from);
+        user->moved(opaque, to);
+        chardev_attach(to, user, opaque, NULL);
+        if (was_open && !to->open && user->event) {
+            user->event(opaque, CHARDEV_CLOSED);
+        }
+    }
+}
+
+Chardev *chardev_change(Chardev *old, const Value *config, GError **err)
+{
+    if (chardev_is_mux(old) || value_get_bool(config, "mux", false)) {
+        fail(err, ENOTSUP, "Mux device hotswap not supported yet");
+        return NULL;
+    }
+    if (old->user && !old->user->moved) {
+        fail(err, ENOTSUP, "Chardev user does not support chardev hotswap");
+        return NULL;
+    }
+    Chardev *chardev = chardev_new_private(config, err);
+    if (chardev) {
+        hand_over(old, chardev);
+        g_autofree char *name = g_strdup(old->id);
+        chardev_unref(old);
+        object_add_child(object_container(CHARDEV_HOME), name, &chardev->object, NULL);      /* the name is free now */
+    }
+    return chardev;
+}
+
 Chardev *chardev_find(const char *id)
 {
     Chardev *chardev = chardev_lookup(id);

@@ -27,6 +27,7 @@ typedef struct ChardevUser {
     void (*read)(void *opaque, const uint8_t *data, size_t length);   /* never more than can_read() said */
     void (*event)(void *opaque, ChardevEvent event);                  /* may be NULL */
     bool monitor;                          /* it controls the machine and is no device of it */
+    void (*moved)(void *opaque, Chardev *now);     /* chardev_change() has attached it to now instead; NULL: it cannot move */
 } ChardevUser;
 
 /* config: an object of QEMU's -chardev keys: {"backend":"socket","id":"c0","path":"/x","server":true,"wait":false}.
@@ -34,6 +35,8 @@ typedef struct ChardevUser {
 Chardev *chardev_new(const Value *config, GError **err);
 /* The same in no tree: nobody finds or lists it. Its maker frees it, and not inside a callback of it. */
 Chardev *chardev_new_private(const Value *config, GError **err);
+/* The same in the place of another stream, whose id and user it gets and which is closed; on failure nothing has changed. */
+Chardev *chardev_change(Chardev *old, const Value *config, GError **err);
 Chardev *chardev_find(const char *id);
 void chardev_unref(Chardev *chardev);
 void chardev_remove_all(void);             /* at the end of the process: every stream that is left, the newest first */

@@ -54,7 +54,12 @@ static size_t debugport_can_read(void *opaque)
     return 0;
 }
 
-static const ChardevUser debugport_user = { .can_read = debugport_can_read };
+static void debugport_moved(void *opaque, Chardev *now)
+{
+    ((DebugPort *)opaque)->chardev = now;
+}
+
+static const ChardevUser debugport_user = { .can_read = debugport_can_read, .moved = debugport_moved };
 
 static void debugport_unrealize(Device *device)
 {

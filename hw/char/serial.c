@@ -185,7 +185,12 @@ static void serial_event(void *opaque, ChardevEvent event)
     }
 }
 
-static const ChardevUser serial_user = { .can_read = serial_can_receive, .read = serial_receive, .event = serial_event };
+static void serial_moved(void *opaque, Chardev *now)
+{
+    ((Serial *)opaque)->chardev = now;
+}
+
+static const ChardevUser serial_user = { .can_read = serial_can_receive, .read = serial_receive, .event = serial_event, .moved = serial_moved };
 
 /* The lowest COM number that no other port on this bus has. */
 static uint32_t free_index(const Serial *serial)

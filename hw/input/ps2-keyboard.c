@@ -103,7 +103,7 @@ static uint8_t set2_of(uint8_t code)
     return found ? found - translation : 0;
 }
 
-static uint16_t set1_of(unsigned key)
+uint16_t ps2_set1_code(unsigned key)
 {
     for (size_t i = 0; i < sizeof set1_others / sizeof set1_others[0]; i++) {
         if (set1_others[i].key == key) {
@@ -192,7 +192,7 @@ static void note_modifier(Ps2Keyboard *keyboard, unsigned key, bool down)
 
 static void make_sequence(Sequence *sequence, const Ps2Keyboard *keyboard, unsigned key, bool down)
 {
-    uint16_t code = set1_of(key);
+    uint16_t code = ps2_set1_code(key);
 
     if (keyboard->set == 3) {
         if (set3[key]) {

@@ -38,6 +38,8 @@ bool ps2_keyboard_pending(const Ps2Keyboard *keyboard);
 uint8_t ps2_keyboard_read(Ps2Keyboard *keyboard);
 void ps2_keyboard_key(Ps2Keyboard *keyboard, unsigned key, bool down);        /* key: Linux's KEY_ numbers */
 bool ps2_keyboard_valid(const Ps2Keyboard *keyboard);
+/* Set 1's make code, E000h added when it comes with a prefix; 0: none, or a sequence (Pause, Print Screen). */
+uint16_t ps2_set1_code(unsigned key);
 /* The controller's translation of one byte of set 2 into set 1; *after_f0 carries the break prefix along. -1: swallowed. */
 int ps2_translate(uint8_t byte, bool *after_f0);
 

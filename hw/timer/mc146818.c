@@ -323,8 +323,8 @@ uint8_t mc146818_read(Mc146818 *rtc, unsigned index, int64_t now)
     return index == RTC_C ? read_c(rtc) : rtc->bytes[index];
 }
 
-/* A write that may stop the clock or set it going. */
-static void write_control(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
+/* A write that may stop the clock or set it going (true). */
+static bool write_control(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
 {
     uint8_t divider = rtc->bytes[RTC_A] >> DIVIDER_SHIFT & 7;
     bool stood = stands(rtc), was_reset = divider >= DIVIDER_RESET;
@@ -340,11 +340,15 @@ static void write_control(Mc146818 *rtc, unsigned index, uint8_t value, int64_t 
         int64_t fraction = was_reset ? NS_PER_SECOND / 2 : rtc->stopped % NS_PER_SECOND;
         mc146818_set_time_of_day(rtc, time_in_bytes(rtc) * NS_PER_SECOND + fraction, now);
         rtc->checked = now;
+        return true;
     }
+    return false;
 }
 
-void mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
+bool mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
 {
+    bool set = false;
+
     index %= MC146818_BYTES;
     if (index == RTC_PS2_CENTURY) {
         index = RTC_CENTURY;
@@ -352,13 +356,13 @@ void mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
     mc146818_tick(rtc, now);
     switch (index) {
     case RTC_A:
-        write_control(rtc, index, value & ~RTC_A_UIP, now);
+        set = write_control(rtc, index, value & ~RTC_A_UIP, now);
         break;
     case RTC_B:
         if (value & RTC_B_SET) {
             value &= ~RTC_B_UIE;
         }
-        write_control(rtc, index, value, now);
+        set = write_control(rtc, index, value, now);
         rtc->bytes[RTC_C] &= ~RTC_C_IRQF;
         raise_flags(rtc, 0);
         if (!(value & RTC_B_PIE)) {
@@ -374,10 +378,12 @@ void mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now)
             freeze(rtc, now);
             rtc->bytes[index] = value;
             mc146818_set_time_of_day(rtc, time_in_bytes(rtc) * NS_PER_SECOND + fraction, now);
+            set = true;
         } else {
             rtc->bytes[index] = value;
         }
     }
+    return set;
 }
 
 void mc146818_init(Mc146818 *rtc, int64_t time_of_day, int64_t now)

@@ -32,7 +32,7 @@ extern const Field mc146818_saved[];
 void mc146818_init(Mc146818 *rtc, int64_t time_of_day, int64_t now);
 void mc146818_reset(Mc146818 *rtc, int64_t now);          /* the pin: time and memory stay */
 uint8_t mc146818_read(Mc146818 *rtc, unsigned index, int64_t now);
-void mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now);
+bool mc146818_write(Mc146818 *rtc, unsigned index, uint8_t value, int64_t now);    /* true: the running clock was set */
 bool mc146818_irq(const Mc146818 *rtc);
 /* Brings register C up to date; true when an alarm came. */
 bool mc146818_tick(Mc146818 *rtc, int64_t now);

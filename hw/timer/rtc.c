@@ -9,6 +9,7 @@
  * Tests    tests/dev/rtc.c
  */
 #include "base/error.h"
+#include "base/event.h"
 #include "base/trace.h"
 #include "hw/core/machine.h"
 #include "hw/isa/bus.h"
@@ -25,6 +26,7 @@ typedef struct Rtc {
     Mc146818 chip;
     uint8_t index;
     ClockKind clock;
+    int64_t base;                          /* ns: what -rtc says the time is, less the clock */
     int64_t time_of_day;                   /* only while saving and loading: clocks of two hosts differ */
     Timer timer;
 } Rtc;
@@ -83,6 +85,18 @@ static uint64_t rtc_read(void *opaque, uint64_t offset, unsigned size)
     return value;
 }
 
+/* How far the guest has moved the clock from what -rtc says, for whoever starts this machine again. */
+static void rtc_tell_change(Rtc *rtc)
+{
+    int64_t now = clock_now(rtc->clock);
+    Value *data = value_new_object();
+    g_autofree char *path = object_path(&rtc->device.object);
+
+    value_set(data, "offset", value_new_int(mc146818_time_of_day(&rtc->chip, now) / NS_PER_SECOND - (now + rtc->base) / NS_PER_SECOND));
+    value_set(data, "qom-path", value_new_string(path));
+    event_emit("RTC_CHANGE", data);
+}
+
 static void rtc_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     Rtc *rtc = opaque;
@@ -93,7 +107,9 @@ static void rtc_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
         return;
     }
     TRACE(&rtc_trace[TRACE_RTC_WRITE], "index 0x%02x value 0x%02x", rtc->index, (unsigned)value);
-    mc146818_write(&rtc->chip, rtc->index, value, clock_now(rtc->clock));
+    if (mc146818_write(&rtc->chip, rtc->index, value, clock_now(rtc->clock))) {
+        rtc_tell_change(rtc);
+    }
     rtc_update_irq(rtc);
 }
 
@@ -222,7 +238,9 @@ static bool rtc_realize(Device *device, GError **err)
         return false;
     }
     timer_init(&rtc->timer, rtc->clock, rtc_timer, rtc);
-    mc146818_init(&rtc->chip, time_of_day, clock_now(rtc->clock));
+    int64_t now = clock_now(rtc->clock);
+    rtc->base = time_of_day - now;
+    mc146818_init(&rtc->chip, time_of_day, now);
     region_init_io(&rtc->io, &rtc_io, rtc, "rtc", 2);
     if (!isa_map(device, &rtc->io, 0x70, err)) {
         rtc_unrealize(device);
