@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const plain_commands[] = { "run", "img", "io", "help", "xml2argv" };
+static const char *const plain_commands[] = { "run", "img", "io", "help", "xml2argv", "argv2xml" };
 static const char *const help_topics =
     "options machines devices chardevs cpus accels drives blockdev objects smp memory boot rtc action sandbox log trace qmp verbs manual completion";
 

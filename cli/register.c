@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/domain-text.h"
 #include "cli/register.h"
 #include "cli/runtime.h"
 #include "monitor/control.h"
@@ -177,6 +178,20 @@ static Value *interfaces_of(const Value *tree)
     return cards;
 }
 
+/* The file may change while the VM runs; without one the command line tells dumpxml all. */
+static void keep_domain(const Value *words)
+{
+    bool from_file = false;
+
+    for (size_t i = 0; i < value_length(words); i++) {
+        from_file |= g_str_has_suffix(value_string(value_at(words, i)), ".xml");
+    }
+    g_autofree char *text = from_file ? domain_text(words, &from_file, NULL) : NULL;
+    if (text && from_file) {
+        runtime_write(own.entry, "domain.xml", text, NULL);
+    }
+}
+
 static bool describe(const Value *tree, char *const *arguments, GError **err)
 {
     g_autoptr(Value) about = value_new_object();
@@ -193,6 +208,7 @@ static bool describe(const Value *tree, char *const *arguments, GError **err)
     }
     value_set(about, "arguments", words);
     value_set(about, "interfaces", interfaces_of(tree));
+    keep_domain(words);
     g_autofree char *text = json_print(about, false);
     return runtime_write(own.entry, "about", text, err);
 }

@@ -338,7 +338,7 @@ static bool start(Run *run, GError **err)
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
     prepare_process, go_to_background, write_pidfile, begin_log, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
-    make_backends, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, tell_parent, start,
+    make_backends, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, start, tell_parent,
 };
 
 static void clean_up(Run *run)

@@ -218,9 +218,9 @@ int runtime_connect(const VmEntry *vm, const char *name, GError **err)
 }
 
 /* Letters, digits and what a shell leaves alone stay; the rest as %XX. A long name keeps its beginning, and a sum of the whole. */
-char *runtime_log_name(const char *vm)
+char *runtime_file_name(const char *vm)
 {
-    GString *name = g_string_new("log/");
+    GString *name = g_string_new(NULL);
 
     for (const char *c = vm; *c && name->len < NAME_MOST; c++) {
         bool plain = g_ascii_isalnum(*c) || *c == '-' || *c == '_' || (*c == '.' && c != vm);
@@ -230,8 +230,14 @@ char *runtime_log_name(const char *vm)
         g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, vm, -1);
         g_string_append_printf(name, "-%.16s", sum);
     }
-    g_string_append(name, ".log");
     return g_string_free(name, FALSE);
+}
+
+char *runtime_log_name(const char *vm)
+{
+    g_autofree char *name = runtime_file_name(vm);
+
+    return g_strdup_printf("log/%s.log", name);
 }
 
 /* ---- entries ------------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
  *   lock            held while an entry is made or a stale one removed; the number given last
  *   12/pid          locked by the VM as long as it lives; its process id
  *   12/about        JSON: name, uuid, memory in KiB, processors, command line
+ *   12/domain.xml   the domain as it was started, when a domain file had a part in it
  *   12/state        a state and why, in virsh's words: "paused;user"
  *   12/qmp, console sockets (monitor/control.h)
  *   log/NAME.log    what a VM of that name said; it outlives the VM
@@ -38,7 +39,8 @@ int runtime_connect(const VmEntry *vm, const char *name, GError **err);
 
 void runtime_remove_entry(int folder, unsigned id);
 int runtime_entry(int folder, unsigned id);                /* its descriptor; -1 */
-char *runtime_log_name(const char *vm);                    /* "log/NAME.log", without what a file name cannot have */
+char *runtime_file_name(const char *vm);   /* NAME, without what a file name cannot have */
+char *runtime_log_name(const char *vm);                    /* "log/NAME.log", likewise */
 
 GPtrArray *vm_entries(GError **err);       /* of VmEntry, by id, which it owns; stale ones are removed. NULL: *err */
 void vm_entry_free(VmEntry *vm);

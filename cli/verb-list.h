@@ -5,6 +5,8 @@
 
 /* verb-show.c */    extern const VerbSpec verb_list, verb_dominfo, verb_domstate, verb_domid, verb_domname, verb_domuuid;
 /* verb-life.c */    extern const VerbSpec verb_suspend, verb_resume, verb_shutdown, verb_reboot, verb_reset, verb_destroy;
+/* verb-define.c */  extern const VerbSpec verb_define, verb_undefine, verb_dumpxml, verb_edit;
+/* verb-start.c */   extern const VerbSpec verb_start, verb_create;
 /* verb-block.c */   extern const VerbSpec verb_domblklist, verb_domblkinfo, verb_change_media, verb_attach_disk, verb_detach_disk;
 /* verb-stats.c */   extern const VerbSpec verb_domstats, verb_domiflist, verb_vcpuinfo, verb_setmem;
 /* verb-screen.c */  extern const VerbSpec verb_screenshot, verb_send_key;

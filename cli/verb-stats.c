@@ -102,7 +102,7 @@ static const ToolOption setmem_options[] = {
     VERB_TIMEOUT, VERB_HELP, VERB_OPTIONS_END };
 
 /* A bare number is in KiB; units as libvirt has them. */
-static bool scaled_bytes(const char *text, uint64_t *bytes, GError **err)
+bool verb_scaled_bytes(const char *text, uint64_t *bytes, GError **err)
 {
     static const struct { const char *unit; uint64_t factor; } units[] = {
         { "", 1024 }, { "b", 1 }, { "byte", 1 }, { "bytes", 1 }, { "k", 1024 }, { "KiB", 1024 }, { "KB", 1000 }, { "M", 1 << 20 }, { "MiB", 1 << 20 },
@@ -130,7 +130,7 @@ static int setmem(Verb *verb, GError **err)
         fail(err, ENOTSUP, "--config: only the running VM is changed; 'roost edit' changes its definition");
         return 1;
     }
-    if (!scaled_bytes(verb->operands[0], &bytes, err) || !(client = verb_client(verb, &vm, err))) {
+    if (!verb_scaled_bytes(verb->operands[0], &bytes, err) || !(client = verb_client(verb, &vm, err))) {
         return 1;
     }
     if (bytes > value_get_uint(vm->about, "memory", 0) << 10) {

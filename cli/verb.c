@@ -10,6 +10,7 @@
  */
 #include "cli/verb.h"
 #include "base/option.h"
+#include "cli/verb-define.h"
 #include "cli/verb-list.h"
 #include <errno.h>
 #include <math.h>
@@ -22,6 +23,7 @@ static const double usual_patience = 30;
 
 const VerbSpec *const verb_specs[] = {
     &verb_list, &verb_dominfo, &verb_domstate, &verb_domid, &verb_domname, &verb_domuuid,
+    &verb_define, &verb_undefine, &verb_edit, &verb_dumpxml, &verb_start, &verb_create,
     &verb_suspend, &verb_resume, &verb_shutdown, &verb_reboot, &verb_reset, &verb_destroy,
     &verb_domstats, &verb_domblklist, &verb_domblkinfo, &verb_domiflist, &verb_vcpuinfo, &verb_setmem,
     &verb_change_media, &verb_attach_disk, &verb_detach_disk, &verb_screenshot, &verb_send_key,
@@ -188,7 +190,12 @@ static VmEntry *choose(GPtrArray *vms, const char *text, GError **err)
 
 GPtrArray *verb_all(GError **err)
 {
-    return vm_entries(err);
+    GPtrArray *vms = vm_entries(err);
+
+    if (vms) {
+        definitions_add(vms);
+    }
+    return vms;
 }
 
 VmEntry *verb_any(const Verb *verb, GError **err)

@@ -62,6 +62,7 @@ QmpClient *verb_client(const Verb *verb, VmEntry **vm, GError **err);
 bool verb_command(const Verb *verb, const char *what, const char *command, GError **err);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmEntry, vm_entry_free)
 
+bool verb_scaled_bytes(const char *text, uint64_t *bytes, GError **err);        /* a bare number is in KiB */
 double vm_cpu_seconds(pid_t pid);          /* of the host's processors */
 
 /* ---- tables as virsh prints them ---- */

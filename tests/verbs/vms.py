@@ -46,7 +46,7 @@ def out(*args, **more):
 
 def fails(*args, says, **more):
     ran = verb(*args, status=1, **more)
-    check(len(ran.lines) >= 1 and ran.lines[0].startswith("error: ") and says in ran.err, ran)
+    check(any(line.startswith("error: ") for line in ran.lines) and says in ran.err, ran)
     return ran
 
 
