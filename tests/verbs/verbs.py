@@ -210,7 +210,9 @@ def _():
         visit(200)
         before, fds = resident(), len(os.listdir(f"/proc/{vm.process.pid}/fd"))
         visit(1000)
-        check(resident() < before + 4096, f"{before} KiB, then {resident()}")
+        with open(ROOST, "rb") as program:  # the address sanitizer keeps what is freed for a while
+            most = 65536 if b"__asan_init" in program.read() else 4096
+        check(resident() < before + most, f"{before} KiB, then {resident()}")
         wait_for("descriptors are closed", lambda: len(os.listdir(f"/proc/{vm.process.pid}/fd")) <= fds + 1)
 
 
