@@ -37,6 +37,9 @@ QMP_HANDLER(cont)
 {
     Machine *machine = qmp_machine();
 
+    if (dump_is_active()) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "There is a dump in process, please wait.");
+    }
     if (machine->state == RUN_SHUTDOWN || machine->state == RUN_INTERNAL_ERROR) {
         return qmp_fail(err, QMP_GENERIC_ERROR, "Resetting the Virtual Machine is required");
     }

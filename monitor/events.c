@@ -22,6 +22,7 @@ const QmpEvent qmp_events[] = {
       "a request to a disk failed" },
     { "DEVICE_DELETED", "?device:str path:str", "a device is gone" },
     { "DEVICE_TRAY_MOVED", "device:str id:str tray-open:bool", "a tray was opened or closed" },
+    { "DUMP_COMPLETED", "result:DumpQueryResult ?error:str", "a dump of the guest's memory has ended" },
     { "GUEST_CRASHLOADED", "action:GuestPanicAction ?info:GuestPanicInformation", "the guest crashed and starts its crash kernel" },
     { "GUEST_PANICKED", "action:GuestPanicAction ?info:GuestPanicInformation", "the guest crashed" },
     { "JOB_STATUS_CHANGE", "id:str status:JobStatus", "a job has come further" },

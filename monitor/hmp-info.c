@@ -334,12 +334,25 @@ INFO(info_qom_tree)
     }
 }
 
+static void info_dump(Session *session, const Words *words, GString *out)
+{
+    g_autoptr(Value) reply = hmp_qmp(session, out, "query-dump", NULL);
+    const char *status = value_get_string(reply, "status", "");
+
+    (void)words;
+    g_string_append_printf(out, "Status: %s\n", status);
+    if (strcmp(status, "active") == 0) {
+        g_string_append_printf(out, "Finished: %.2f %%\n", 100.0 * (double)value_get_uint(reply, "completed", 0) / (double)value_get_uint(reply, "total", 1));
+    }
+}
+
 const HmpCommand hmp_infos[] = {
     { "balloon", NULL, "how much memory the guest has now", info_balloon },
     { "block", NULL, "drives and the images in them", info_block },
     { "blockstats", NULL, "what drives have done", info_blockstats },
     { "chardev", NULL, "character streams", info_chardev },
     { "cpus", NULL, "processors and their threads", info_cpus },
+    { "dump", NULL, "how far the dump of guest memory is", info_dump },
     { "iothreads", NULL, "I/O threads", info_iothreads },
     { "jit", NULL, "what the translator of the software CPU did", info_jit },
     { "kvm", NULL, "whether KVM runs the guest", info_kvm },

@@ -430,6 +430,33 @@ static void run_balloon(Session *session, const Words *words, GString *out)
     hmp_do(session, out, "balloon", args);
 }
 
+/* "[-p] [-d] filename [begin length]". */
+static void run_dump(Session *session, const Words *words, GString *out)
+{
+    static const char *const keys[] = { NULL, "begin", "length" };
+    Value *args = value_new_object();
+    unsigned place = 0;
+
+    value_set(args, "paging", value_new_bool(false));
+    for (unsigned i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+        uint64_t number;
+        if (strcmp(word, "-p") == 0 || strcmp(word, "-d") == 0) {
+            value_set(args, word[1] == 'p' ? "paging" : "detach", value_new_bool(true));
+        } else if (place == 0) {
+            g_autofree char *protocol = g_strconcat("file:", word, NULL);
+            value_set(args, "protocol", value_new_string(protocol));
+            place++;
+        } else if (place >= G_N_ELEMENTS(keys) || !hmp_evaluate(word, NULL, &number, out)) {
+            value_unref(args);
+            return;
+        } else {
+            value_set(args, keys[place++], value_new_int((int64_t)number));
+        }
+    }
+    hmp_do(session, out, "dump-guest-memory", args);
+}
+
 const HmpCommand hmp_commands[] = {
     { "balloon", "size", "how much memory the guest shall keep; a bare number is in MiB", run_balloon, .least = 1 },
     { "block_resize", "device size", "another size for a disk; a bare number is in MiB", run_resize, .least = 2 },
@@ -440,6 +467,8 @@ const HmpCommand hmp_commands[] = {
     { "cont|c", NULL, "lets the processors run", run_cont },
     { "device_add", "driver[,property=value...]", "adds a device, as -device does", run_device_add, .least = 1 },
     { "device_del", "id", "asks the guest to let a device go", run_device_del, .least = 1 },
+    { "dump-guest-memory", "[-p] [-d] filename [begin length]", "memory and registers into an ELF core file; -p: with mappings, -d: in the background",
+      run_dump, .least = 1 },
     { "eject", "[-f] device", "opens the tray and takes the medium out; -f: although the guest has locked it", run_eject, .least = 1 },
     { "help|?", "[command]", "this list, or a line of it", run_help },
     { "hostfwd_add", "[id] [tcp|udp]:[address]:port-[address]:port", "a port of the host leads to one of the guest", hmp_hostfwd, .least = 1 },

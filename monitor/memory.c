@@ -72,18 +72,35 @@ static bool walk_64(Machine *machine, uint64_t table, int levels, uint64_t addre
     return false;
 }
 
+PagingMode monitor_paging(const CpuState *state)
+{
+    if (!(state->cr0 & CR0_PG)) {
+        return PAGING_OFF;
+    }
+    if (state->efer & EFER_LMA) {
+        return state->cr4 & CR4_LA57 ? PAGING_5_LEVELS : PAGING_4_LEVELS;
+    }
+    return state->cr4 & CR4_PAE ? PAGING_PAE : PAGING_32;
+}
+
+bool monitor_has_large_pages(const CpuState *state)
+{
+    return state->cr4 & CR4_PSE;
+}
+
 bool monitor_translate(Machine *machine, const CpuState *state, uint64_t address, uint64_t *physical)
 {
+    PagingMode mode = monitor_paging(state);
     uint64_t entry;
 
-    if (!(state->cr0 & CR0_PG)) {
+    if (mode == PAGING_OFF) {
         *physical = address;
         return true;
     }
-    if (state->efer & EFER_LMA) {
-        return walk_64(machine, state->cr3 & ENTRY_FRAME, state->cr4 & CR4_LA57 ? 5 : 4, address, physical);
+    if (mode >= PAGING_4_LEVELS) {
+        return walk_64(machine, state->cr3 & ENTRY_FRAME, mode == PAGING_5_LEVELS ? 5 : 4, address, physical);
     }
-    if (!(state->cr4 & CR4_PAE)) {
+    if (mode == PAGING_32) {
         return walk_32(machine, state, (uint32_t)address, physical);
     }
     address &= UINT32_MAX;

@@ -14,3 +14,13 @@ bool monitor_read_virtual(Machine *machine, const CpuState *state, uint64_t addr
 bool monitor_read_physical(Machine *machine, uint64_t address, void *data, size_t length);
 /* Where a virtual address lies; false: nowhere. */
 bool monitor_translate(Machine *machine, const CpuState *state, uint64_t address, uint64_t *physical);
+
+/* How the processor translates: state alone says it. */
+typedef enum { PAGING_OFF, PAGING_32, PAGING_PAE, PAGING_4_LEVELS, PAGING_5_LEVELS } PagingMode;
+PagingMode monitor_paging(const CpuState *state);
+bool monitor_has_large_pages(const CpuState *state);       /* of PAGING_32: 4 MiB */
+
+/* mappings.c: everything that is mapped, in order of linear addresses; appended to out. False: more than a dump can say. */
+enum { MAPPINGS_MOST = 60000 };
+typedef struct Mapping { uint64_t linear, physical, length; } Mapping;
+bool monitor_mappings(Machine *machine, const CpuState *state, GArray *out, GError **err);

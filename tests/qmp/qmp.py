@@ -203,6 +203,37 @@ def qemu(*args):
     return Vm(*args, program=QEMU)
 
 
+def paging_rom():
+    """Firmware that builds 32-bit page tables at 8000h (virtual 400000h is physical 9000h, 800000h a large page of zero), switches paging on and
+    halts. Real mode writes the tables; a GDT inside the ROM leads to protected mode."""
+    base = 0xf0000
+    code = bytearray()
+
+    def emit(*parts):
+        for part in parts:
+            code.extend(part if isinstance(part, bytes) else bytes([part]))
+
+    def store(address, value):                      # mov dword [bx], value with ds = 0x800
+        emit(b"\x66\xc7\x06", (address - 0x8000).to_bytes(2, "little"), value.to_bytes(4, "little"))
+    emit(0xfa, b"\xb8\x00\x08", b"\x8e\xd8")        # cli; mov ax, 800h; mov ds, ax
+    store(0x8000, 0x00000083)                       # 0: a large page, where the code will be found too
+    store(0x8004, 0x0000a003)                       # 400000h: a table
+    store(0x8008, 0x00000083)                       # 800000h: a large page of physical 0
+    store(0xa000, 0x00009003)
+    store(0x9000, 0x12345678)
+    emit(b"\x2e\x66\x0f\x01\x16", (0x300).to_bytes(2, "little"))       # lgdt cs:[300h]
+    emit(b"\x66\xb8", (0x8000).to_bytes(4, "little"), b"\x0f\x22\xd8")  # cr3
+    emit(b"\x0f\x20\xe0", b"\x66\x83\xc8\x10", b"\x0f\x22\xe0")         # cr4 |= PSE
+    emit(b"\x0f\x20\xc0", b"\x66\x0d\x01\x00\x00\x80", b"\x0f\x22\xc0")  # cr0 |= PG | PE
+    emit(0xf4)
+    image = bytearray(b"\xf4" * 65536)
+    image[:len(code)] = code
+    image[0x300:0x306] = (0x17).to_bytes(2, "little") + (base + 0x310).to_bytes(4, "little")
+    image[0x310:0x328] = bytes(8) + b"\xff\xff\x00\x00\x0f\x9b\x00\x00" + b"\xff\xff\x00\x00\x00\x93\xcf\x00"
+    image[0xFFF0:0xFFF5] = bytes([0xEA, 0x00, 0x00, 0x00, 0xF0])
+    return bytes(image)
+
+
 def shape(value):
     """Keys and types, all that clients may rely on."""
     if isinstance(value, dict):
