@@ -6,6 +6,9 @@
  * that they were decoded from. A dropped block is made harmless at once (each of its instructions now leaves for the run loop), so
  * jump caches and the block itself, when it is running, need not be searched; its memory is freed later, with the jump cache emptied.
  *
+ * Most code is run a few times and never again. Where hot blocks become host code, the others are dropped now and then unless they were
+ * run in the meantime, so a guest that has booted holds the blocks that it uses.
+ *
  * A page whose code is overwritten again and again (data beside code, generated code) turns hot: its new blocks are short, carry a copy
  * of their bytes, and compare it at each entry, and the page is written at full speed. It cools down by itself. Blocks of a page that other
  * processors may still write to unseen (it is not settled yet) are made the same way, until it is.
@@ -32,6 +35,8 @@ enum {
     HASH_BITS = 15, PAGE_BYTES = 4096, PAGE_MASK = PAGE_BYTES - 1, LONGEST = 15,
     INSN_LIMIT = 768 * 1024,               /* of all processors' blocks: 48 MiB; then one that has more than its share forgets everything */
     INSN_LEAST = 128 * 1024,               /* but each may have 8 MiB */
+    FRESH_LIMIT = 48 * 1024,               /* decoded since cold blocks were dropped last: 3 MiB, where there is a translator */
+    COLD_RUNS = 4,                         /* executions meanwhile that keep a block which has no host code yet */
     GARBAGE_LIMIT = 16 * 1024,             /* instructions in dropped blocks before they are freed */
     HOT_HITS = 48, COPY_LIMIT = 12,
     WINDOW_SHIFT = 26,                     /* hits are counted per 2^26 ticks of the host's counter: some 25 ms */
@@ -57,7 +62,7 @@ typedef struct BlockCache {
     SoftCpu *cpu;
     Block *hash[1 << HASH_BITS];
     Block *garbage;
-    size_t insns, garbage_insns;
+    size_t insns, bytes, garbage_insns, fresh_insns;            /* fresh: since drop_cold() */
     uint64_t window;                       /* of the host's counter */
     unsigned looks;
     Build build;
@@ -224,6 +229,8 @@ static void forget_dropped(Block *block)
     }
 }
 
+static size_t bytes_of(unsigned count) { return sizeof(Block) + (count + 1u) * sizeof(Insn); }
+
 static void free_garbage(SoftCpu *cpu)
 {
     BlockCache *cache = cpu->blocks;
@@ -240,6 +247,7 @@ static void free_garbage(SoftCpu *cpu)
 
         cache->garbage = block->hash_next;
         cache->insns -= block->count + 1u;
+        cache->bytes -= bytes_of(block->count);
         g_free(block->copy);
         free(block);
     }
@@ -259,6 +267,39 @@ static void forget_all(SoftCpu *cpu)
         code_page_keep(cpu, page, 0);
     }
     free_garbage(cpu);
+}
+
+static bool is_cold(const Block *block)
+{
+    return !block->trans && block->heat <= block->heat_then && block->heat_then - block->heat < COLD_RUNS;
+}
+
+static void drop_cold(SoftCpu *cpu)
+{
+    BlockCache *cache = cpu->blocks;
+
+    for (unsigned slot = 0; slot < G_N_ELEMENTS(cache->hash); slot++) {
+        for (Block *block = cache->hash[slot], *next; block; block = next) {
+            next = block->hash_next;
+            if (is_cold(block)) {
+                drop(cache, block);
+            }
+            block->heat_then = block->heat;
+        }
+    }
+    for (CodePage *page = cpu->code.pages; page; page = page->next) {
+        uint64_t left = 0;
+
+        for (const Block *block = page->blocks; block; block = block->page_next[block->page[0] == page ? 0 : 1]) {
+            unsigned start, bytes = bytes_in(block, page, &start);
+
+            left |= code_pieces(start, bytes);
+        }
+        code_page_keep(cpu, page, left);
+    }
+    free_garbage(cpu);
+    cache->fresh_insns = 0;
+    jit_trim(cpu);
 }
 
 static void drop_written(SoftCpu *cpu)
@@ -287,6 +328,9 @@ void block_settle(SoftCpu *cpu)
     mmu_written_late(cpu);
     if (pending & REQUEST_CODE) {
         drop_written(cpu);
+    }
+    if (cache->fresh_insns > FRESH_LIMIT && cpu->jit.cache) {
+        drop_cold(cpu);
     }
     if (cache->garbage_insns > GARBAGE_LIMIT) {
         free_garbage(cpu);
@@ -465,7 +509,7 @@ static void block_init(Block *block, const Build *build, uint64_t key, uint32_t 
     block->count = (uint16_t)build->count;
     block->length = (uint16_t)build->length;
     block->second_host = build->second_host;
-    block->heat = JIT_HEAT;
+    block->heat = block->heat_then = JIT_HEAT;
     memcpy(block->insns, build->insns, build->count * sizeof(Insn));
     memset(&block->insns[build->count], 0, sizeof(Insn));
     block->insns[build->count].start = (uint16_t)build->length;
@@ -476,11 +520,16 @@ static void block_init(Block *block, const Build *build, uint64_t key, uint32_t 
 static Block *block_new(BlockCache *cache, uint64_t key, uint32_t mode)
 {
     size_t insns = cache->build.count + 1u;
-    Block *block = aligned_alloc(64, sizeof *block + insns * sizeof(Insn));
+    Block *block = aligned_alloc(64, bytes_of(cache->build.count));
 
     if (block) {
         block_init(block, &cache->build, key, mode);
         cache->insns += insns;
+        cache->bytes += bytes_of(cache->build.count);
+        cache->fresh_insns += insns;
+        if (cache->fresh_insns > FRESH_LIMIT && cache->cpu->jit.cache) {
+            soft_request(cache->cpu, REQUEST_CODE);      /* block_settle(), at the next poll */
+        }
     }
     return block;
 }
@@ -735,6 +784,8 @@ bool block_add_cpu(SoftCpu *cpu)
     }
     return cpu->blocks != NULL;
 }
+
+size_t block_bytes(const SoftCpu *cpu) { return cpu->blocks->bytes; }
 
 void block_remove_cpu(SoftCpu *cpu)
 {

@@ -33,6 +33,7 @@ struct Block {
     uint8_t *copy;                         /* not NULL: bytes are compared at every entry, the page is not relied on (block.c) */
     Trans *trans;                          /* its host code, one for each RIP that it was hot at */
     int32_t heat;                          /* executions left until it is worth host code; the run loop decides */
+    int32_t heat_then;                     /* when block.c looked last for blocks that nobody runs */
     uint8_t group_failures;                /* times that a group of accesses in it (trans-group.c) lay badly */
     bool no_groups;                        /* too many */
     bool dropped;
@@ -110,6 +111,7 @@ void block_remember(SoftCpu *cpu, Block *block);
 void block_run(SoftCpu *cpu, Block *block);                /* and what follows it, until something wants the run loop */
 bool block_add_cpu(SoftCpu *cpu);          /* machine lock; false: no memory for its cache */
 void block_remove_cpu(SoftCpu *cpu);
+size_t block_bytes(const SoftCpu *cpu);    /* of its decoded blocks; for info jit */
 /* Out of blocks: drops what others wrote, hears what pages are others' code now, frees what was dropped. */
 void block_settle(SoftCpu *cpu);
 /* Around everything that may run guest code: between them, others wait for its word (code-page.c). block_enter() settles. */

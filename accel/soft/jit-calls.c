@@ -24,34 +24,43 @@ static void prevent_chains(SoftCpu *cpu)
     cpu->stamp = cpu->stamp_local = STAMP_NONE;
 }
 
-static void run_alone(SoftCpu *cpu, const Trans *trans, const Insn *alone)
+/* A copy, with nothing behind it that goes on, and without the branch's knowledge of other blocks. */
+static void run_alone(SoftCpu *cpu, const Trans *trans, const Insn *insn)
 {
+    Insn alone[2];
+
+    alone[0] = *insn;
+    alone[1].run = stop_here;
+    if (trans->block->linked && insn->start + insn->length == trans->block->length) {
+        alone[0].stub = NULL;
+    }
     cpu->block_rip = trans->rip;
     cpu->block = trans->block;
     cpu->link = NULL;
     prevent_chains(cpu);
     alone->run(cpu, alone);
+    cpu->link = NULL;
 }
 
-static void interpret(SoftCpu *cpu, JitSite *site)
-{
-    if (!site->alone) {
-        Insn *alone = g_new0(Insn, 2);
+static Trans *trans_of(const SoftCpu *cpu, const JitSite *site) { return jit_trans_of(cpu->jit.cache, site); }
+static const Insn *insn_of(const SoftCpu *cpu, const JitSite *site) { return jit_insn_of(cpu->jit.cache, site); }
+static const uint8_t *again(const SoftCpu *cpu, const JitSite *site) { return trans_of(cpu, site)->start + site->retry; }
+static const uint8_t *behind(const SoftCpu *cpu, const JitSite *site) { return trans_of(cpu, site)->start + site->after; }
 
-        alone[0] = *site->insn;
-        alone[1].run = stop_here;
-        site->alone = alone;
-    }
-    Insn *alone = site->alone;
-    run_alone(cpu, site->trans, alone);
+static void interpret(SoftCpu *cpu, const JitSite *site)
+{
+    run_alone(cpu, trans_of(cpu, site), insn_of(cpu, site));
 }
 
-static uint64_t next_rip(const SoftCpu *cpu, const JitSite *site)
+static uint64_t target_rip(const SoftCpu *cpu, const JitSite *site, int32_t distance)
 {
-    uint64_t rip = site->trans->rip + site->insn->start + site->insn->length;
+    const Insn *insn = insn_of(cpu, site);
+    uint64_t rip = trans_of(cpu, site)->rip + insn->start + insn->length + (uint64_t)(int64_t)distance;
 
     return cpu->code_size == 8 ? rip : (uint32_t)rip;
 }
+
+static uint64_t next_rip(const SoftCpu *cpu, const JitSite *site) { return target_rip(cpu, site, 0); }
 
 /* ---- where to go on ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -137,7 +146,7 @@ static const uint8_t *go_on(SoftCpu *cpu)
 
 static bool can_link(const SoftCpu *cpu, const JitSite *site, const Trans *trans, bool global)
 {
-    return !trans->block->second_host && site->trans->block->mode == trans->block->mode && !site->trans->dead &&
+    return !trans->block->second_host && trans_of(cpu, site)->block->mode == trans->block->mode && !trans_of(cpu, site)->dead &&
            (!site->crosses_pages || (global && cpu->cpl != 3));
 }
 
@@ -146,11 +155,11 @@ static bool can_link(const SoftCpu *cpu, const JitSite *site, const Trans *trans
 /* Behind an instruction in the middle of its block. */
 static const uint8_t *after_insn(SoftCpu *cpu, const JitSite *site)
 {
-    if (site->trans->dead || !jit_stack_is_even(cpu) || (site->trans->uses_x87 && cpu->x87_state != X87_READY) || cpu->interrupt_shadow) {
+    if (trans_of(cpu, site)->dead || !jit_stack_is_even(cpu) || (trans_of(cpu, site)->uses_x87 && cpu->x87_state != X87_READY) || cpu->interrupt_shadow) {
         cpu->rip = next_rip(cpu, site);
         return leave(cpu);
     }
-    return site->after;
+    return behind(cpu, site);
 }
 
 static const uint8_t *call_last(SoftCpu *cpu, uint32_t index, uint64_t operand)
@@ -159,7 +168,7 @@ static const uint8_t *call_last(SoftCpu *cpu, uint32_t index, uint64_t operand)
 
     (void)operand;
     if (cpu->jit.check) {
-        return stop_before(cpu, site->trans, site->insn);
+        return stop_before(cpu, trans_of(cpu, site), insn_of(cpu, site));
     }
     cpu->jit.lasts++;
     cpu->jit.live = 0;
@@ -174,7 +183,7 @@ static const uint8_t *call_helper(SoftCpu *cpu, uint32_t index, uint64_t operand
 
     (void)operand;
     if (cpu->jit.check) {
-        return stop_before(cpu, site->trans, site->insn);
+        return stop_before(cpu, trans_of(cpu, site), insn_of(cpu, site));
     }
     cpu->jit.helpers++;
     interpret(cpu, site);
@@ -200,14 +209,14 @@ static const uint8_t *call_miss(SoftCpu *cpu, uint32_t index, uint64_t linear)
     if (cpu->code_size != 8) {
         linear = (uint32_t)linear;
     }
-    cpu->block_rip = site->trans->rip;
+    cpu->block_rip = trans_of(cpu, site)->rip;
     if (one_page && flat_is_filled(cpu, linear, site->write)) {
-        return site->retry;                /* it only looked as if it crossed */
+        return again(cpu, site);           /* it only looked as if it crossed */
     }
     if (one_page && fill(cpu, site, linear)) {
-        return site->retry;
+        return again(cpu, site);
     }
-    if (soft_ends_block(site->insn)) {
+    if (soft_ends_block(insn_of(cpu, site))) {
         return call_last(cpu, index, 0);
     }
     return call_helper(cpu, index, 0);
@@ -220,11 +229,11 @@ static const uint8_t *call_link(SoftCpu *cpu, uint32_t index, uint64_t operand)
     Trans *trans;
 
     (void)operand;
-    cpu->rip = site->target;
+    cpu->rip = target_rip(cpu, site, site->distance);
     trans = follow(cpu, &global);
     if (!trans) {
         /* Nothing may come between STI and what follows, be it HLT: IF may have been set before, but one instruction more is nobody's loss. */
-        cpu->interrupt_shadow |= site->insn->op == OP_STI;
+        cpu->interrupt_shadow |= insn_of(cpu, site)->op == OP_STI;
         return leave(cpu);
     }
     if (can_link(cpu, site, trans, global)) {
@@ -235,8 +244,10 @@ static const uint8_t *call_link(SoftCpu *cpu, uint32_t index, uint64_t operand)
 
 static const uint8_t *call_poll(SoftCpu *cpu, uint32_t index, uint64_t operand)
 {
+    const JitSite *site = &cpu->jit.cache->sites[index];
+
     (void)operand;
-    cpu->rip = cpu->jit.cache->sites[index].target;
+    cpu->rip = target_rip(cpu, site, site->distance);
     return leave(cpu);
 }
 
@@ -245,13 +256,13 @@ static const uint8_t *refuse_target(SoftCpu *cpu)
 {
     JitSite *site = &cpu->jit.cache->sites[cpu->jit.from];
 
-    if (site->insn->op == OP_CALL) {
+    if (insn_of(cpu, site)->op == OP_CALL) {
         cpu->gpr[GPR_RSP] += 8;
-    } else if (site->insn->op == OP_RET) {
-        cpu->gpr[GPR_RSP] -= 8 + site->insn->imm;
+    } else if (insn_of(cpu, site)->op == OP_RET) {
+        cpu->gpr[GPR_RSP] -= 8 + insn_of(cpu, site)->imm;
     }
     if (cpu->jit.check) {
-        return stop_before(cpu, site->trans, site->insn);
+        return stop_before(cpu, trans_of(cpu, site), insn_of(cpu, site));
     }
     interpret(cpu, site);
     return leave(cpu);
@@ -278,9 +289,9 @@ static const uint8_t *call_poll_indirect(SoftCpu *cpu, uint32_t index, uint64_t 
 static const uint8_t *interpret_block(SoftCpu *cpu, const JitSite *site)
 {
     if (cpu->jit.check) {
-        return stop_before(cpu, site->trans, site->insn);
+        return stop_before(cpu, trans_of(cpu, site), insn_of(cpu, site));
     }
-    cpu->rip = site->trans->rip;
+    cpu->rip = trans_of(cpu, site)->rip;
     cpu->jit.interpret_once = true;
     return leave(cpu);
 }
@@ -296,7 +307,7 @@ static const uint8_t *take_vectors(SoftCpu *cpu, const JitSite *site, uint32_t w
     if (cpu->jit.live < wanted) {
         cpu->jit.live = wanted;
     }
-    return site->after;
+    return behind(cpu, site);
 }
 
 static const uint8_t *call_vector(SoftCpu *cpu, uint32_t index, uint64_t operand)
@@ -319,22 +330,22 @@ static const uint8_t *call_x87(SoftCpu *cpu, uint32_t index, uint64_t operand)
     if (!cpu->fpu_live) {
         fpu_enter_x87(cpu);
     }
-    return cpu->x87_state == X87_READY ? site->after : interpret_block(cpu, site);
+    return cpu->x87_state == X87_READY ? behind(cpu, site) : interpret_block(cpu, site);
 }
 
 /* The group lies over a page's end, or its page cannot stand in the table: from here on the interpreter's. */
 static const uint8_t *give_group_up(SoftCpu *cpu, const JitSite *site)
 {
-    Block *block = site->trans->block;
+    Block *block = trans_of(cpu, site)->block;
 
-    cpu->rip = site->trans->rip + site->insn->start;
+    cpu->rip = trans_of(cpu, site)->rip + insn_of(cpu, site)->start;
     cpu->jit.interpret_once = true;
     if (++block->group_failures > 32) {
         block->no_groups = true;
         jit_block_dropped(cpu, block);     /* translated anew */
     }
     if (cpu->jit.check) {
-        jit_check_cut(cpu, site->trans, site->insn);
+        jit_check_cut(cpu, trans_of(cpu, site), insn_of(cpu, site));
     }
     return leave(cpu);
 }
@@ -350,9 +361,9 @@ static const uint8_t *call_group_miss(SoftCpu *cpu, uint32_t index, uint64_t bas
     JitSite *site = &cpu->jit.cache->sites[index];
 
     cpu->jit.misses++;
-    cpu->block_rip = site->trans->rip;
-    if (fill(cpu, site, base + site->target)) {
-        return site->retry;
+    cpu->block_rip = trans_of(cpu, site)->rip;
+    if (fill(cpu, site, base + (uint64_t)(int64_t)site->distance)) {
+        return again(cpu, site);
     }
     return give_group_up(cpu, site);
 }
@@ -362,20 +373,17 @@ static const uint8_t *call_fault(SoftCpu *cpu, uint32_t index, uint64_t operand)
 {
     const uint8_t *pc = (const uint8_t *)(uintptr_t)cpu->jit.fault_pc;
     Trans *trans = jit_find_trans(cpu->jit.cache, pc);
-    JitSite site = { .trans = trans };
     unsigned at = jit_insn_at(trans, pc);
+    JitSite site = { .trans = trans->number, .insn = (uint8_t)at, .after = trans->insn_at[at + 1] };
 
     (void)index, (void)operand;
     cpu->jit.faults++;
-    site.insn = &trans->block->insns[at];
     if (cpu->jit.check) {
-        return stop_before(cpu, trans, site.insn);
+        return stop_before(cpu, trans, insn_of(cpu, &site));
     }
-    site.after = trans->start + trans->insn_at[at + 1];
     cpu->rip = next_rip(cpu, &site);
-    bool ends = soft_ends_block(site.insn);
-    Insn alone[2] = { *site.insn, { .run = stop_here } };
-    run_alone(cpu, trans, alone);
+    bool ends = soft_ends_block(insn_of(cpu, &site));
+    interpret(cpu, &site);
     if (!ends && at + 1 < 64 && trans->inside_group >> (at + 1) & 1) {
         cpu->rip = next_rip(cpu, &site);   /* the next one wants what was in RCX */
         return leave(cpu);

@@ -88,11 +88,7 @@ bool jit_open(SoftCpu *cpu, size_t bytes, const char **why)
 
 static void free_transes(JitCache *cache)
 {
-    for (uint32_t i = 0; i < cache->site_count; i++) {
-        g_free(cache->sites[i].alone);
-    }
     for (unsigned i = 0; i < cache->trans_count; i++) {
-        g_free(cache->transes[i]->insn_at);
         g_free(cache->transes[i]);
     }
     cache->site_count = cache->trans_count = cache->link_count = 0;
@@ -107,11 +103,11 @@ char *jit_describe(const SoftCpu *cpu)
         return g_strdup("no translated code: this CPU interprets");
     }
     g_autofree char *check = jit_check_describe(cpu);
-    return g_strdup_printf("code %zu of %zu KiB in %u blocks, %" G_GUINT64_FORMAT " translated (%" G_GUINT64_FORMAT " bytes), %" G_GUINT64_FORMAT " flushes; "
+    return g_strdup_printf("code %zu of %zu KiB in %u blocks, %u KiB of sites, %zu KiB of decoded blocks, %" G_GUINT64_FORMAT " translated (%" G_GUINT64_FORMAT " bytes), %" G_GUINT64_FORMAT " flushes; "
                            "misses %" G_GUINT64_FORMAT " (filled %" G_GUINT64_FORMAT "), instructions called %" G_GUINT64_FORMAT
                            ", block ends called %" G_GUINT64_FORMAT ", look-ups %" G_GUINT64_FORMAT ", left %" G_GUINT64_FORMAT ", host faults %" G_GUINT64_FORMAT
                            ", table resets %" G_GUINT64_FORMAT ", jump tables emptied %" G_GUINT64_FORMAT ", page links undone %" G_GUINT64_FORMAT "%s",
-                           cache->used / 1024, cache->bytes / 1024, cache->trans_count, jit->translated, jit->translated_bytes, jit->flushes, jit->misses,
+                           cache->used / 1024, cache->bytes / 1024, cache->trans_count, (unsigned)(cache->site_count * sizeof(JitSite) / 1024), block_bytes(cpu) / 1024, jit->translated, jit->translated_bytes, jit->flushes, jit->misses,
                            jit->fills, jit->helpers, jit->lasts, jit->lookups, jit->leaves, jit->faults, cpu->pages.resets, jit->emptied, jit->undone, check);
 }
 
@@ -155,7 +151,7 @@ JitSite *jit_site_new(JitCache *cache, uint32_t *index)
     return &cache->sites[*index];
 }
 
-Trans *jit_trans_new(JitCache *cache)
+Trans *jit_trans_new(JitCache *cache, unsigned insns)
 {
     Trans *trans;
 
@@ -169,8 +165,9 @@ Trans *jit_trans_new(JitCache *cache)
         cache->transes = transes;
         cache->trans_limit = limit;
     }
-    trans = g_new0(Trans, 1);
-    cache->transes[cache->trans_count++] = trans;
+    trans = g_malloc0(sizeof *trans + (insns + 1) * sizeof trans->insn_at[0]);
+    trans->number = cache->trans_count++;
+    cache->transes[trans->number] = trans;
     return trans;
 }
 
@@ -227,17 +224,22 @@ void jit_jumps_clear(SoftCpu *cpu, unsigned level)
     jumps->local = false;
 }
 
+static uint8_t *patched(const JitCache *cache, const JitSite *site)
+{
+    return cache->write + (jit_trans_of(cache, site)->start - cache->execute) + site->patch;
+}
+
 static void unlink_site(JitCache *cache, JitSite *site)
 {
     if (!site->to) {
         return;
     }
-    *(site->previous ? &cache->sites[site->previous - 1].next : &site->to->incoming) = site->next;
+    *(site->previous ? &cache->sites[site->previous - 1].next : &cache->transes[site->to - 1]->incoming) = site->next;
     if (site->next) {
         cache->sites[site->next - 1].previous = site->previous;
     }
-    emit_patch(site->patch, cache->execute - cache->write, site->retry);
-    site->to = NULL;
+    emit_patch(patched(cache, site), cache->execute - cache->write, jit_trans_of(cache, site)->start + site->retry);
+    site->to = 0;
     site->next = site->previous = 0;
 }
 
@@ -254,13 +256,13 @@ void jit_link(SoftCpu *cpu, uint32_t index, Trans *to)
         }
         cache->links[cache->link_count++] = index;
     }
-    site->to = to;
+    site->to = to->number + 1;
     site->next = to->incoming;
     if (site->next) {
         cache->sites[site->next - 1].previous = index + 1;
     }
     to->incoming = index + 1;
-    emit_patch(site->patch, cache->execute - cache->write, to->entry);
+    emit_patch(patched(cache, site), cache->execute - cache->write, to->entry);
 }
 
 /* Links from page to page hold while the kernel's code stays mapped where it is. */
@@ -316,6 +318,14 @@ void jit_block_dropped(SoftCpu *cpu, Block *block)
         kill_trans(cpu, trans);
     }
     block->trans = NULL;
+}
+
+/* Code is seldom written twice: its second mapping need not be there. It comes back by itself. */
+void jit_trim(SoftCpu *cpu)
+{
+    JitCache *cache = cpu->jit.cache;
+
+    madvise(cache->write, cache->used & ~(size_t)4095, MADV_DONTNEED);
 }
 
 void jit_flush(SoftCpu *cpu)

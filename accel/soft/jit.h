@@ -19,29 +19,30 @@
 
 typedef struct Trans Trans;
 
-/* A place in translated code that asks for something: a memory operand, a whole instruction, an exit. */
+/* A place in translated code that asks for something: a memory operand, a whole instruction, an exit. There are very many: offsets count
+ * from the start of the code of .trans. */
 typedef struct JitSite {
-    Trans *trans;
-    const Insn *insn;
-    Insn *alone;                           /* the instruction by itself, for the interpreter; made when it is needed */
-    uint64_t target;                       /* exits: guest RIP */
-    uint8_t *patch;                        /* exits: displacement of the jump (writable); NULL: cannot be linked */
-    const uint8_t *retry, *after;          /* executable: before the access, behind the instruction */
-    Trans *to;                             /* exits: what it is linked to; NULL: not linked */
-    uint32_t next, previous;               /* exits: among those linked to the same, as index + 1 */
+    uint32_t trans;                        /* its number */
+    uint16_t retry, after, patch;          /* before the access; behind the instruction; exits: displacement of the jump */
+    uint8_t insn;                          /* its index in the block */
     uint8_t size;                          /* bytes of the access */
     bool write, crosses_pages;             /* crosses_pages: an exit that may be linked between global pages only */
+    int32_t distance;                      /* exits: of the target from the next instruction; groups: the lowest displacement */
+    uint32_t to;                           /* exits: the number of what it is linked to, + 1; 0: not linked */
+    uint32_t next, previous;               /* exits: among those linked to the same, as index + 1 */
 } JitSite;
+_Static_assert(sizeof(JitSite) == 32, "two in a cache line");
 
 struct Trans {
     Block *block;
     uint64_t rip;
     Trans *next;                           /* of the same block, for another RIP */
     const uint8_t *start, *indirect, *entry, *end;         /* executable: cold parts lie between entry and end too */
-    uint32_t *insn_at;                     /* offset of each instruction's code from start, and of the end */
-    uint32_t incoming;                     /* JitSite index + 1 */
     uint64_t inside_group;                 /* instructions that count on RCX from an earlier one: trans-group.c */
+    uint32_t number;                       /* in JitCache.transes */
+    uint32_t incoming;                     /* JitSite index + 1 */
     bool dead, uses_x87, uses_image;       /* uses_image: has x87 or vector instructions of its own */
+    uint16_t insn_at[];                    /* offset of each instruction's code from start, and of the end */
 };
 
 enum { TRAMP_MISS, TRAMP_HELPER, TRAMP_LAST, TRAMP_LINK, TRAMP_POLL, TRAMP_INDIRECT, TRAMP_POLL_INDIRECT, TRAMP_VECTOR, TRAMP_AVX, TRAMP_X87, TRAMP_FAULT, TRAMP_GROUP_MISS, TRAMP_GROUP_CROSSES, TRAMPS };
@@ -77,13 +78,16 @@ const uint8_t *jit_entry(SoftCpu *cpu, Block *block);
 void jit_run(SoftCpu *cpu, const uint8_t *entry);
 void jit_block_dropped(SoftCpu *cpu, Block *block);
 void jit_flush(SoftCpu *cpu);              /* forgets all code; not from within it */
+void jit_trim(SoftCpu *cpu);               /* gives the host back what is not looked at */
 void jit_restamp(SoftCpu *cpu);            /* generations or the mode key changed */
 void jit_jumps_clear(SoftCpu *cpu, unsigned level);
 void jit_link(SoftCpu *cpu, uint32_t site, Trans *to);     /* the exit jumps there from now on, until either is dropped */
 JitSite *jit_site_new(JitCache *cache, uint32_t *index);
-Trans *jit_trans_new(JitCache *cache);
+Trans *jit_trans_new(JitCache *cache, unsigned insns);
 Trans *jit_find_trans(const JitCache *cache, const uint8_t *pc);
 unsigned jit_insn_at(const Trans *trans, const uint8_t *pc);
+static inline Trans *jit_trans_of(const JitCache *cache, const JitSite *site) { return cache->transes[site->trans]; }
+static inline const Insn *jit_insn_of(const JitCache *cache, const JitSite *site) { return &jit_trans_of(cache, site)->block->insns[site->insn]; }
 
 /* jit-calls.c: what the trampolines call. site: an index; operand: the host's RBP, a linear address or a RIP. */
 typedef const uint8_t *JitCall(SoftCpu *cpu, uint32_t site, uint64_t operand);

@@ -182,11 +182,11 @@ static void emit_group_head(TransBuild *b, const Plan *plan, unsigned host)
     if (e->full) {
         return;
     }
-    b->cache->sites[site].target = (uint64_t)(int64_t)plan->low;
+    b->cache->sites[site].distance = plan->low;
     emit_lea(e, true, H_RCX, rm_at(host, plan->low + (int32_t)size - 1));
     emit_vex(e, 2, 2, true, false, 0xf5, H_RCX, H_RCX, rm_constant(b->cache->constant[constants[which]]), -1);
     trans_island(b, emit_jrcxz_open(e), site, TRAMP_GROUP_CROSSES, host);
-    b->cache->sites[site].retry = emit_here(e);
+    b->cache->sites[site].retry = trans_offset(b);
     if (plan->low) {
         emit_lea(e, true, H_RBP, rm_at(host, plan->low));
         host = H_RBP;

@@ -25,7 +25,7 @@ uint32_t trans_site(TransBuild *b, unsigned size, bool write)
         b->e.full = true;
         return 0;
     }
-    *site = (JitSite){ .trans = b->trans, .insn = b->insn, .size = (uint8_t)size, .write = write };
+    *site = (JitSite){ .trans = b->trans->number, .insn = (uint8_t)(b->insn - b->block->insns), .size = (uint8_t)size, .write = write };
     if (b->fixup_count < sizeof b->fixups / sizeof *b->fixups) {
         b->fixups[b->fixup_count++] = index;
     } else {
@@ -219,7 +219,7 @@ Rm trans_lookup(TransBuild *b, unsigned reg, unsigned size, bool write, bool one
         check_crossing(b, reg, size, site, move);
     }
     if (!e->full) {
-        b->cache->sites[site].retry = emit_here(e);
+        b->cache->sites[site].retry = trans_offset(b);
     }
     emit_vex(e, 2, 2, true, false, 0xf5, TEMP_DELTA, reg, rm_constant(b->cache->constant[b->user ? CONST_INDEX_USER : CONST_INDEX_SUPERVISOR]), -1);
     if (write) {

@@ -173,10 +173,6 @@ void trans_check_stack(TransBuild *b, const Insn *insn)
         return;
     }
     site = trans_site(b, 0, false);
-    if (b->e.full) {
-        return;
-    }
-    b->cache->sites[site].target = trans_next_rip(b, insn);
     emit_vex(&b->e, 2, 2, true, false, 0xf5, H_RCX, trans_host[GPR_RSP], rm_constant(b->cache->constant[CONST_LOW_THREE]), -1);
     emit_bytes(&b->e, 2, 0x05e3);
     trans_cold(b, emit_jump_open(&b->e), site, TRAMP_POLL);

@@ -67,7 +67,7 @@ void trans_exit(TransBuild *b, uint64_t target, bool polls)
     if (b->e.full) {
         return;
     }
-    b->cache->sites[index].target = target;
+    b->cache->sites[index].distance = (int32_t)(target - trans_next_rip(b, b->insn));
     b->cache->sites[index].crosses_pages = crosses;
     if (polls) {
         trans_make_room(b);
@@ -77,7 +77,7 @@ void trans_exit(TransBuild *b, uint64_t target, bool polls)
     if (links) {
         uint8_t *jump = emit_jump_open(&b->e);
 
-        b->cache->sites[index].patch = jump;
+        b->cache->sites[index].patch = (uint16_t)(jump + b->e.shift - b->trans->start);
         trans_cold(b, jump, index, TRAMP_LINK);
     } else {
         emit_constant(&b->e, H_RBP, target);
@@ -123,7 +123,7 @@ static void translate_insn(TransBuild *b, const Insn *insn)
 static void settle_fixups(TransBuild *b)
 {
     for (unsigned i = 0; i < b->fixup_count && !b->e.full; i++) {
-        b->cache->sites[b->fixups[i]].after = emit_here(&b->e);
+        b->cache->sites[b->fixups[i]].after = trans_offset(b);
     }
     b->fixup_count = 0;
 }
@@ -209,7 +209,7 @@ static void emit_body(TransBuild *b)
 
         b->insn = insn;
         b->index = i;
-        b->trans->insn_at[i] = (uint32_t)(emit_here(&b->e) - b->trans->start);
+        b->trans->insn_at[i] = trans_offset(b);
         trans_make_room(b);
         trans_group_begin(b, i);
         if (!ends) {
@@ -223,7 +223,7 @@ static void emit_body(TransBuild *b)
         }
         settle_fixups(b);
     }
-    b->trans->insn_at[block->count] = (uint32_t)(emit_here(&b->e) - b->trans->start);
+    b->trans->insn_at[block->count] = trans_offset(b);
 }
 
 static void emit_cold(TransBuild *b)
@@ -236,7 +236,7 @@ static void emit_cold(TransBuild *b)
 
         emit_patch(cold->rel32, e->shift, emit_here(e));
         if (cold->tramp == TRAMP_LINK) {
-            b->cache->sites[cold->site].retry = emit_here(e);
+            b->cache->sites[cold->site].retry = trans_offset(b);
         }
         if (cold->move != NOT_PINNED) {
             emit_move(e, H_RBP, cold->move);
@@ -270,13 +270,12 @@ static Trans *trans_try(SoftCpu *cpu, Block *block, uint64_t rip)
     Trans *trans;
     bool good;
 
-    if (cache->used + ROOM > cache->bytes || !(trans = jit_trans_new(cache))) {
+    if (cache->used + ROOM > cache->bytes || !(trans = jit_trans_new(cache, block->count))) {
         return NULL;
     }
     b = g_new0(TransBuild, 1);
     trans->block = block;
     trans->rip = rip;
-    trans->insn_at = g_new0(uint32_t, block->count + 1u);
     b->cpu = cpu, b->cache = cache, b->block = block, b->trans = trans;
     b->long_code = (block->mode & KEY_CODE) == KEY_CODE_64;
     b->user = (block->mode & KEY_CPL) == KEY_CPL;
@@ -287,7 +286,6 @@ static Trans *trans_try(SoftCpu *cpu, Block *block, uint64_t rip)
         cpu->jit.translated++;
         cpu->jit.translated_bytes += (uint64_t)(trans->end - trans->start);
     } else {
-        g_free(trans->insn_at);
         g_free(trans);
         cache->trans_count--;
         cache->site_count = sites;

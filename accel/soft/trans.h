@@ -35,6 +35,7 @@ typedef struct TransBuild {
 
 /* trans-operand.c */
 uint32_t trans_site(TransBuild *b, unsigned size, bool write);                 /* of the current instruction */
+static inline uint16_t trans_offset(const TransBuild *b) { return (uint16_t)(emit_here(&b->e) - b->trans->start); }
 void trans_island(TransBuild *b, uint8_t *rel8, uint32_t site, unsigned tramp, unsigned move);
 void trans_flush_islands(TransBuild *b, bool jump_over);
 void trans_make_room(TransBuild *b);       /* before something that may hold a jrcxz: flushes islands that would get too far away */
