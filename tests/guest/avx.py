@@ -9,26 +9,12 @@ import subprocess
 import sys
 import tempfile
 
+import archive
 import console
 
 roost, guests, tool = (os.path.abspath(path) for path in sys.argv[1:4])
 PROMPT = r"/ # "
 CASES = {"one": ([], True), "smp2": (["-smp", "2"], True), "without": (["-cpu", "max,-avx"], False)}
-
-
-def member(name, mode, data):
-    fields = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
-    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
-    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-
-
-def make_initrd(path):
-    with open(f"{guests}/initrd.gz", "rb") as file:
-        data = file.read()
-    with open(tool, "rb") as file:
-        data += b"\0" * (-len(data) % 4) + member("avx", 0o100755, file.read()) + member("TRAILER!!!", 0, b"")
-    with open(path, "wb") as file:
-        file.write(data)
 
 
 def run(name):
@@ -39,7 +25,7 @@ def run(name):
     if expected == "none":
         raise console.Skip("no AVX2, FMA or F16C on this host")
     with tempfile.TemporaryDirectory() as folder:
-        make_initrd(f"{folder}/initrd")
+        archive.with_tool(f"{folder}/initrd", f"{guests}/initrd.gz", "avx", tool)
         command = [roost, "-accel", os.environ.get("ROOST_TEST_ACCEL", "tcg"), "-m", "512", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
                    "-kernel", f"{guests}/vmlinuz-cloud", "-initrd", f"{folder}/initrd", "-append", "console=ttyS0 panic=-1", *more]
         script = [(PROMPT, "/avx; grep -c -w avx2 /proc/cpuinfo\n"),
