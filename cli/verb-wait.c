@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TIMED_OUT = 124, LAST_LINES = 10, WINDOW = 64 << 10, OVERLAP = 4 << 10, AGAIN_MS = 100, SILENCE_MS = 1000 };
+enum { TIMED_OUT = 124, LAST_LINES = 10, WINDOW = 256 << 10, KEPT = 128 << 10, AGAIN_MS = 100, SILENCE_MS = 1000 };
 
 static const double console_patience = 5;
 
@@ -52,7 +52,6 @@ static Found look_at_console(Wait *wait)
 {
     char chunk[16384];
     ssize_t got = read(wait->console->fd, chunk, sizeof chunk);
-    size_t from = wait->window->len > OVERLAP ? wait->window->len - OVERLAP : 0;
 
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         return ENDED;
@@ -64,10 +63,10 @@ static Found look_at_console(Wait *wait)
             g_string_append_c(wait->window, chunk[i]);
         }
     }
-    /* Where lines are long a pattern may reach back no further than the overlap. */
-    bool found = g_regex_match_full(wait->regex, wait->window->str, (gssize)wait->window->len, (gint)from, 0, NULL, NULL);
+    /* A pattern may reach over many lines, so that all that is kept is looked through again. */
+    bool found = g_regex_match_full(wait->regex, wait->window->str, (gssize)wait->window->len, 0, 0, NULL, NULL);
     if (wait->window->len > WINDOW) {
-        g_string_erase(wait->window, 0, (gssize)(wait->window->len - OVERLAP));
+        g_string_erase(wait->window, 0, (gssize)(wait->window->len - KEPT));
     }
     return found ? CAME : NOT_YET;
 }
