@@ -54,6 +54,7 @@ typedef struct NodeCore {
     unsigned in_flight;
     unsigned drains;                                   /* node_drain_begin() calls on this node */
     uint64_t written, flushed;                         /* counts of writes done, and how many a flush has covered */
+    uint64_t write_threshold;                          /* atomic; 0: none */
     bool flushing;
     uint64_t flush_covers;
     int flush_result;
@@ -63,6 +64,10 @@ typedef struct NodeCore {
     NodePerms new_perms, new_shared;                   /* while they change */
     bool changing;
 } NodeCore;
+
+/* ---- node-life.c: a write goes beyond the threshold, which is over with that; any thread ---- */
+
+void node_tell_threshold(const Node *node, uint64_t end);
 
 /* ---- node.c ---- */
 

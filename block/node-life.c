@@ -492,6 +492,35 @@ static void emit_corrupt(void *data)
     event_emit("BLOCK_IMAGE_CORRUPTED", data);
 }
 
+static void emit_threshold(void *opaque)
+{
+    event_emit("BLOCK_WRITE_THRESHOLD", opaque);
+}
+
+void node_tell_threshold(const Node *node, uint64_t end)
+{
+    uint64_t threshold = __atomic_load_n(&node->core->write_threshold, __ATOMIC_RELAXED);
+
+    if (end <= threshold || __atomic_exchange_n(&node->core->write_threshold, 0, __ATOMIC_RELAXED) == 0) {
+        return;
+    }
+    Value *data = value_new_object();
+    value_set(data, "node-name", value_new_string(node->name));
+    value_set(data, "amount-exceeded", value_new_uint(end - threshold));
+    value_set(data, "write-threshold", value_new_uint(threshold));
+    loop_post(emit_threshold, data);
+}
+
+void node_set_write_threshold(Node *node, uint64_t bytes)
+{
+    __atomic_store_n(&node->core->write_threshold, bytes, __ATOMIC_RELAXED);
+}
+
+uint64_t node_write_threshold(const Node *node)
+{
+    return __atomic_load_n(&node->core->write_threshold, __ATOMIC_RELAXED);
+}
+
 void node_corrupt(Node *node, bool fatal, uint64_t offset, uint64_t size, const char *format, ...)
 {
     va_list arguments;

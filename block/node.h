@@ -104,6 +104,9 @@ bool node_create_file(Node **out, const char *filename, uint64_t size, const Val
 
 Node *node_ref(Node *node);
 void node_unref(Node *node);               /* the last one flushes and closes: inside or outside of coroutines. NULL is ignored */
+/* The first write that ends beyond is told by BLOCK_WRITE_THRESHOLD, which forgets it; 0: none. */
+void node_set_write_threshold(Node *node, uint64_t bytes);
+uint64_t node_write_threshold(const Node *node);
 Node *node_find(const char *name);         /* by node-name; NULL; lends */
 Node *node_next(const Node *node);         /* all nodes, in order of making */
 bool node_add(const Value *options, const NodeOpen *how, GError **err);        /* -blockdev, blockdev-add: the monitor owns it */

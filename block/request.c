@@ -108,7 +108,13 @@ static int check_write(const Node *node, uint64_t offset, uint64_t bytes)
     if (node->core->corrupt) {
         return -EIO;
     }
-    return range_within(offset, bytes, node->growable ? INT64_MAX : node->length) ? 0 : -EIO;
+    if (!range_within(offset, bytes, node->growable ? INT64_MAX : node->length)) {
+        return -EIO;
+    }
+    if (__builtin_expect(__atomic_load_n(&node->core->write_threshold, __ATOMIC_RELAXED) != 0, 0)) {
+        node_tell_threshold(node, offset + bytes);
+    }
+    return 0;
 }
 
 static inline void wrote(Node *node, uint64_t end_offset)

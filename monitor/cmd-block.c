@@ -128,7 +128,7 @@ static Value *node_info(Node *top, Node *node, bool writeback, bool flat, GError
     add_limits(info, group_of(top, node));
     value_set(info, "image", image);
     value_set(info, "cache", cache_of(node, writeback));
-    value_set(info, "write_threshold", value_new_int(0));
+    value_set(info, "write_threshold", value_new_uint(node_write_threshold(node)));
     return info;
 }
 

@@ -261,6 +261,18 @@ QMP_HANDLER(transaction)
     return good ? qmp_done() : NULL;
 }
 
+QMP_HANDLER(block_set_write_threshold)
+{
+    const char *name = value_get_string(args, "node-name", "");
+    Node *node = node_find(name);
+
+    if (!node) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "Device '%s' not found", name);
+    }
+    node_set_write_threshold(node, value_get_uint(args, "write-threshold", 0));
+    return qmp_done();
+}
+
 const QmpType blockdev_types[] = {
     { "OnOffAuto", "enum auto on off" },
     { "BlockdevDiscardOptions", "enum ignore unmap" },
@@ -296,6 +308,8 @@ const QmpCommand blockdev_commands[] = {
     { "blockdev-add", blockdev_add, .args = "BlockdevOptions", .help = "opens a node of the block graph" },
     { "blockdev-del", blockdev_del, .args = "node-name:str", .help = "closes a node that nothing uses" },
     { "blockdev-reopen", blockdev_reopen, .args = "options:[BlockdevOptions]", .help = "other options for nodes that are open" },
+    { "block-set-write-threshold", block_set_write_threshold, .args = "node-name:str write-threshold:uint",
+      .help = "tells once, by BLOCK_WRITE_THRESHOLD, that a write went beyond that many bytes; 0: no longer" },
     { "blockdev-create", blockdev_create, .args = "job-id:str options:BlockdevCreateOptions", .help = "makes an image, as a job" },
     { "change-backing-file", change_backing_file, .args = "device:str image-node-name:str backing-file:str",
       .help = "another name of the backing file into an image; what is open stays" },

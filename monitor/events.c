@@ -20,6 +20,7 @@ const QmpEvent qmp_events[] = {
     { "BLOCK_IMAGE_CORRUPTED", "device:str ?node-name:str msg:str ?offset:int ?size:int fatal:bool", "an image contradicts itself" },
     { "BLOCK_IO_ERROR", "device:str ?node-name:str operation:IoOperationType action:BlockErrorAction ?nospace:bool reason:str",
       "a request to a disk failed" },
+    { "BLOCK_WRITE_THRESHOLD", "node-name:str amount-exceeded:int write-threshold:int", "a write to a node went beyond what block-set-write-threshold set" },
     { "DEVICE_DELETED", "?device:str path:str", "a device is gone" },
     { "DEVICE_TRAY_MOVED", "device:str id:str tray-open:bool", "a tray was opened or closed" },
     { "DUMP_COMPLETED", "result:DumpQueryResult ?error:str", "a dump of the guest's memory has ended" },

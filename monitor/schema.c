@@ -218,7 +218,8 @@ static bool wrong_kind(GError **err, const Place *place, const char *expected)
 {
     g_autofree char *name = place_name(place);
 
-    return fail(err, EINVAL, "Invalid parameter type for '%s', expected: %s", name, expected);
+    return strcmp(expected, "uint64") == 0 ? fail(err, EINVAL, "Parameter '%s' expects uint64", name)      /* QEMU's two sentences */
+                                           : fail(err, EINVAL, "Invalid parameter type for '%s', expected: %s", name, expected);
 }
 
 static bool check(const Type *type, const Value *value, const Place *place, GError **err);

@@ -185,6 +185,30 @@ def _():
         check("base.raw" in disks.img("info", disks.path("new-0.qcow2")), "backing file")
 
 
+@case("a write threshold is kept by the node, told once by the first write beyond, and forgotten with that; as in QEMU")
+def _():
+    with Disks() as disks:
+        told = []
+        for start in (Vm, qemu):
+            with start(*disks.args()) as vm:
+                threshold = lambda: [n["write_threshold"] for n in vm("query-named-block-nodes") if n["node-name"] == "new"]
+                name = disks.path(f"new-{len(told)}.qcow2")
+                create(vm, "file", {"driver": "file", "filename": name, "size": 0})
+                vm("blockdev-add", {"driver": "file", "filename": name, "node-name": "new"})
+                log = [threshold()]
+                for value in (1 << 40, 0, 1):
+                    vm("block-set-write-threshold", {"node-name": "new", "write-threshold": value})
+                    log.append(threshold())
+                create(vm, "format", {"driver": "qcow2", "file": "new", "size": 4 * M})
+                event = vm.wait_event("BLOCK_WRITE_THRESHOLD")
+                check(event["amount-exceeded"] > 0, event)
+                log += [event["node-name"], event["write-threshold"], set(event), threshold(), vm.names()]
+                log.append(vm.error("block-set-write-threshold", {"node-name": "nosuch", "write-threshold": 1}))
+                log.append(vm.error("block-set-write-threshold", {"node-name": "new", "write-threshold": "1"}))
+                told.append(log)
+        check(told[0] == told[1], f"{told[0]}\ninstead of\n{told[1]}")
+
+
 @case("an overlay over a running disk, as virsh snapshot-create --disk-only makes it, and the image's own name of its backing file")
 def _():
     with Disks() as disks, Vm(*disks.args()) as vm:
