@@ -12,4 +12,7 @@
 /* verb-screen.c */  extern const VerbSpec verb_screenshot, verb_send_key;
 /* verb-console.c */ extern const VerbSpec verb_console;
 /* verb-wait.c */    extern const VerbSpec verb_wait;
+/* verb-net.c */     extern const VerbSpec verb_net_list, verb_net_info, verb_net_dumpxml, verb_pool_list, verb_vol_list;
+/* verb-host.c */    extern const VerbSpec verb_nodeinfo, verb_host_validate;
+/* verb-capabilities.c */ extern const VerbSpec verb_capabilities, verb_domcapabilities;
 /* verb-monitor.c */ extern const VerbSpec verb_qmp, verb_hmp, verb_log;

@@ -27,7 +27,9 @@ const VerbSpec *const verb_specs[] = {
     &verb_suspend, &verb_resume, &verb_shutdown, &verb_reboot, &verb_reset, &verb_destroy,
     &verb_domstats, &verb_domblklist, &verb_domblkinfo, &verb_domiflist, &verb_vcpuinfo, &verb_setmem,
     &verb_change_media, &verb_attach_disk, &verb_detach_disk, &verb_screenshot, &verb_send_key,
-    &verb_console, &verb_wait, &verb_qmp, &verb_hmp, &verb_log, NULL };
+    &verb_console, &verb_wait, &verb_qmp, &verb_hmp, &verb_log,
+    &verb_net_list, &verb_net_info, &verb_net_dumpxml, &verb_pool_list, &verb_vol_list,
+    &verb_nodeinfo, &verb_host_validate, &verb_capabilities, &verb_domcapabilities, NULL };
 
 const VerbSpec *verb_find(const char *name)
 {
