@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QMP round trips per second, one request at a time and 64 in flight, QEMU beside Roost where it is installed: qmp.py ROOST. Prints a table.
+"""QMP round trips per second, one request at a time and 64 in flight, and the time from exec to the first answer; QEMU beside Roost where it is
+installed: qmp.py ROOST. Prints tables.
 Runs alternate; the best of several counts, for the machine may be shared."""
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ class Client:
                 self.socket.connect(self.path)
                 break
             except OSError:
-                time.sleep(0.02)
+                time.sleep(0.0005)
         self.file = self.socket.makefile("rb")
         self.file.readline()
         self.rate("qmp_capabilities", 1, 0)
@@ -52,4 +54,24 @@ for command in ("query-status", "query-pci", "query-version"):
 for client in clients.values():
     client.process.terminate()
     client.process.wait()
+
+
+def first_answer(name, program):
+    begin = time.perf_counter()
+    client = Client(name, program)
+    took = (time.perf_counter() - begin) * 1000
+    client.process.kill()
+    client.process.wait()
+    os.unlink(client.path)
+    return took
+
+
+programs = {"roost": roost} | ({"qemu": qemu} if qemu else {})
+times = {name: [] for name in programs}
+for _ in range(3 * runs):
+    for name, program in programs.items():
+        times[name].append(first_answer(f"{name}-start", program))
+print("\n| from exec to the first answer | " + " | ".join(f"{name} ms" for name in programs) + " |\n|---|" + "---|" * len(programs))
+for label, choose in (("best", min), ("median", statistics.median)):
+    print(f"| {label} | " + " | ".join(f"{choose(found):.1f}" for found in times.values()) + " |")
 shutil.rmtree(folder)

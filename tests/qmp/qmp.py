@@ -194,7 +194,7 @@ class Vm(Client):
             self.process.terminate()
         output = self.process.communicate(timeout=PATIENCE)[0]
         self.folder.cleanup()
-        check(self.process.returncode in (0, 1, -15) and b"Sanitizer" not in output, (self.process.returncode, output))
+        check(self.process.returncode in (0, 1, -15) and b"Sanitizer" not in output and b"runtime error:" not in output, (self.process.returncode, output))
 
 
 def qemu(*args):
