@@ -381,7 +381,7 @@ static void graphics(XmlBack *back)
             bool automatic = value_get(keys, "to") && display == 0;
             g_autofree char *port = automatic ? g_strdup("-1") : g_strdup_printf("%" PRIu64, display + 5900);
             *colon = '\0';
-            bool six = where[0] == '[' && colon > where + 1 && colon[-1] == ']';
+            bool six = where[0] == '[' && colon > where + 2 && colon[-1] == ']';
             g_autofree char *host = six ? g_strndup(where + 1, colon - where - 2) : g_strdup(*where ? where : "0.0.0.0");
             xml_set(node, "port", port);
             xml_set(node, "autoport", automatic ? "yes" : "no");
@@ -485,10 +485,77 @@ static void board_serials(XmlBack *back)
     value_set(back->config.tree, "serials", left);
 }
 
+static bool any_element(XmlBack *back, const char *element, const char *path, const char *value)
+{
+    for (XmlNode *node = xml_next(back->devices, NULL, element); node; node = xml_next(back->devices, node, element)) {
+        const char *said = xml_lookup(node, path, NULL);
+        if (said && strcmp(said, value) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_left(const XmlBack *back, const char *prefix)
+{
+    const Value *devices = value_get(back->config.tree, "devices");
+
+    for (size_t i = 0; i < value_length(devices); i++) {
+        if (g_str_has_prefix(driver_of(value_at(devices, i)), prefix)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those that a domain has unless it forbids them, and those that it has by what hangs on them. */
+static void controllers_that_go_without_saying(XmlBack *back)
+{
+    bool scsi = any_element(back, "disk", "target@bus", "scsi") && !any_left(back, "virtio-scsi");
+    bool serial_bus = (any_element(back, "channel", "target@type", "virtio") || any_element(back, "console", "target@type", "virtio")) &&
+                      !any_left(back, "virtio-serial");
+
+    if (scsi && !any_element(back, "controller", "@type", "scsi")) {
+        XmlNode *node = xml_node_new(back->document, back->devices, "controller");
+        xml_set(node, "type", "scsi");
+        xml_set(node, "model", "virtio-scsi");
+        xml_set(node, "index", "0");
+    }
+    if (serial_bus && !any_element(back, "controller", "@type", "virtio-serial")) {
+        XmlNode *node = xml_node_new(back->document, back->devices, "controller");
+        xml_set(node, "type", "virtio-serial");
+        xml_set(node, "index", "0");
+    }
+    if (!any_element(back, "controller", "@type", "usb")) {           /* else libvirt adds one */
+        XmlNode *node = xml_node_new(back->document, back->devices, "controller");
+        xml_set(node, "type", "usb");
+        xml_set(node, "index", "0");
+        xml_set(node, "model", "none");
+    }
+    if (!xml_child(back->devices, "memballoon")) {
+        xml_set(xml_node_new(back->document, back->devices, "memballoon"), "model", "none");
+    }
+}
+
+/* Controllers stand together, wherever they were found. */
+static int by_kind(gconstpointer a, gconstpointer b)
+{
+    const XmlNode *one = *(const XmlNode *const *)a, *other = *(const XmlNode *const *)b;
+    int places[2] = { 0, 0 };
+    const XmlNode *const nodes[2] = { one, other };
+
+    for (size_t n = 0; n < 2; n++) {
+        const char *name = strcmp(nodes[n]->name, "graphics") == 0 ? "input" : nodes[n]->name;
+        while (places[n] < (int)G_N_ELEMENTS(kinds) && strcmp(kinds[places[n]].element, name) != 0) {
+            places[n]++;
+        }
+    }
+    return places[0] != places[1] ? places[0] - places[1] : one->index < other->index ? -1 : 1;
+}
+
 void xml_back_devices(XmlBack *back)
 {
     Value *devices = value_get(back->config.tree, "devices");
-    bool usb = false;
 
     for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
         unsigned number = 0;
@@ -510,17 +577,9 @@ void xml_back_devices(XmlBack *back)
             graphics(back);
         }
     }
+    controllers_that_go_without_saying(back);
+    g_ptr_array_sort(back->devices->children, by_kind);
     for (guint i = 0; i < back->devices->children->len; i++) {
-        usb |= strcmp(((XmlNode *)back->devices->children->pdata[i])->name, "controller") == 0 &&
-               strcmp(xml_attribute(back->devices->children->pdata[i], "type"), "usb") == 0;
-    }
-    if (!usb) {                            /* else libvirt adds one */
-        XmlNode *node = xml_node_new(back->document, back->devices, "controller");
-        xml_set(node, "type", "usb");
-        xml_set(node, "index", "0");
-        xml_set(node, "model", "none");
-    }
-    if (!xml_child(back->devices, "memballoon")) {
-        xml_set(xml_node_new(back->document, back->devices, "memballoon"), "model", "none");
+        ((XmlNode *)back->devices->children->pdata[i])->index = i;
     }
 }

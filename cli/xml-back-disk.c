@@ -21,6 +21,12 @@ static const struct { const char *driver, *bus, *kind, *prefix; } models[] = {
 
 /* ---- the image ---------------------------------------------------------------------------------------------------------- */
 
+/* A domain is read from anywhere. */
+static char *whole_path(const char *path)
+{
+    return !*path || g_path_is_absolute(path) ? g_strdup(path) : g_canonicalize_filename(path, NULL);
+}
+
 static bool server_out(Value *flat, XmlNode *source)
 {
     const char *type = value_get_string(flat, "server.type", ""), *host = value_get_string(flat, "server.host", NULL);
@@ -60,7 +66,7 @@ static bool storage_out(Value *flat, XmlNode *element)
             return false;
         }
     } else if (strcmp(driver, "file") == 0 || device) {
-        g_autofree char *whole = g_canonicalize_filename(value_get_string(flat, "filename", ""), NULL);
+        g_autofree char *whole = whole_path(value_get_string(flat, "filename", ""));
         xml_set(element, "type", device ? "block" : "file");
         value_set(flat, "filename", value_new_string(whole));
         xml_map_out(device ? xml_block_map : xml_file_map, flat, element);
@@ -208,7 +214,7 @@ static bool drive_out(Value *drive, XmlNode *disk)
     }
     xml_set(disk, "type", file && g_str_has_prefix(file, "/dev/") ? "block" : "file");
     if (file) {
-        g_autofree char *whole = g_canonicalize_filename(file, NULL);
+        g_autofree char *whole = whole_path(file);
         xml_store(disk, "driver@name", "qemu");
         xml_store(disk, "driver@type", format ? format : format_of_suffix(file));
         xml_map_out(map, drive, disk);
@@ -479,7 +485,7 @@ void xml_back_drives(XmlBack *back)
         const char *type = value_get_string(value_at(drives, i), "if", "");
         bool of_the_board = strcmp(type, "ide") == 0 || strcmp(type, "floppy") == 0;
         if (!of_the_board || !xml_back_try(back, "disk", value_at(drives, i), board_drive, 0)) {
-            if (strcmp(type, "virtio") == 0) {
+            if (!of_the_board) {
                 value_set(value_at(drives, i), "if", value_new_string("none"));    /* its device is in the list already */
                 value_remove(value_at(drives, i), "index");
             }

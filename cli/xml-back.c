@@ -101,10 +101,24 @@ static int first_option(int argc, char **argv)
     return at + (at < argc && strcmp(argv[at], "run") == 0);
 }
 
+/* XML has no way to write most control characters, nor bytes that are no text. */
+static bool can_be_said(const char *word, GError **err)
+{
+    for (const char *c = word; *c; c++) {
+        if ((unsigned char)*c < 0x20 && !strchr("\t\n\r", *c)) {
+            return fail(err, EINVAL, "'%.100s': XML cannot hold the control character 0x%02x", word, (unsigned char)*c);
+        }
+    }
+    return g_utf8_validate(word, -1, NULL) || fail(err, EINVAL, "'%.100s' is not UTF-8, which XML is", word);
+}
+
 static bool take_options(XmlBack *back, int argc, char **argv, GError **err)
 {
     for (int at = first_option(argc, argv); at < argc; at++) {
         const char *word = argv[at], *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-'), *text = NULL;
+        if (!can_be_said(word, err)) {
+            return false;
+        }
         if (word[0] != '-' || !*name) {
             if (!drive_image(&back->config, word, err)) {
                 return false;
@@ -112,12 +126,12 @@ static bool take_options(XmlBack *back, int argc, char **argv, GError **err)
             continue;
         }
         if (xml_option_has_argument(name)) {
-            text = argv[++at];
-            if (at == argc) {
+            if (++at == argc) {
                 return fail(err, EINVAL, "-%s: its argument is missing", name);
             }
+            text = argv[at];
         }
-        if (!take_option(back, name, text, err)) {
+        if ((text && !can_be_said(text, err)) || !take_option(back, name, text, err)) {
             return false;
         }
         if (back->config.shown) {
@@ -300,10 +314,10 @@ static void move_text(Value *from, const char *key, XmlNode *node, const char *p
 {
     g_autofree char *text = xml_value_text(value_get(from, key));
 
-    if (text) {
+    if (text && *text) {
         xml_store(node, path, text);
-        value_remove(from, key);
     }
+    value_remove(from, key);
 }
 
 /* Elements that were kept, by name; NULL: those that no other place takes. */
@@ -322,9 +336,10 @@ static void kept(XmlBack *back, const char *const *names)
     }
 }
 
+/* In whole MiB, as the way there rounds up. */
 static void kibibytes(XmlNode *node, const char *path, uint64_t bytes)
 {
-    g_autofree char *number = g_strdup_printf("%" PRIu64, bytes / 1024 + (bytes % 1024 != 0)), *unit = g_strdup_printf("%s@unit", path);
+    g_autofree char *number = g_strdup_printf("%" PRIu64, ((bytes >> 20) + ((bytes & 0xfffff) != 0)) << 10), *unit = g_strdup_printf("%s@unit", path);
 
     xml_store(node, path, number);
     xml_store(node, unit, "KiB");
@@ -394,12 +409,25 @@ static void back_threads(XmlBack *back)
     }
 }
 
+/* "type=1" alone says nothing. */
+static void drop_empty_structures(XmlBack *back)
+{
+    Value *list = value_get(back->config.tree, "smbios");
+
+    for (size_t i = value_length(list); i-- > 0;) {
+        if (value_length(value_at(list, i)) == 1 && value_get(value_at(list, i), "type")) {
+            value_remove_at(list, i);
+        }
+    }
+}
+
 static void back_os(XmlBack *back)
 {
     static const char *const files[][2] = { { "firmware", "loader" }, { "kernel", "kernel" }, { "initrd", "initrd" }, { "append", "cmdline" } };
     Value *boot = config_object(&back->config, "boot"), *machine = config_object(&back->config, "machine");
     XmlNode *os = xml_make(back->root, "os");
     bool strict = value_get_flag(boot, "strict", false);
+    g_autofree char *append = g_strdup(value_get_string(boot, "append", NULL));
 
     xml_store(os, "type", "hvm");
     xml_store(os, "type@arch", "x86_64");
@@ -408,12 +436,16 @@ static void back_os(XmlBack *back)
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         move_text(boot, files[i][0], os, files[i][1]);
     }
+    if (append && *append) {
+        g_string_assign(xml_make(os, "cmdline")->text, append);       /* with the spaces around it */
+    }
     xml_map_out(xml_boot_map, boot, os);
     value_remove(boot, "strict");
     if (!strict) {
         value_set(boot, "strict", value_new_string("off"));           /* a domain has it on */
     }
-    if (value_get(back->config.tree, "smbios")) {
+    drop_empty_structures(back);
+    if (value_length(value_get(back->config.tree, "smbios"))) {
         xml_store(os, "smbios@mode", "sysinfo");
     }
 }
@@ -717,9 +749,6 @@ static void left_over(XmlBack *back)
     left_list(back, "drives", "drive", NULL);
     left_list(back, "netdevs", "netdev", "type");
     left_list(back, "devices", "device", "driver");
-    left_list(back, "vncs", "vnc", "vnc");
-    left_list(back, "smbios", "smbios", NULL);
-    left_list(back, "monitors", "mon", NULL);
     for (size_t i = 0; i < value_length(serials); i++) {
         const char *id = value_string(value_at(serials, i));
         if (id) {
@@ -727,6 +756,9 @@ static void left_over(XmlBack *back)
             xml_back_raw(back, "device", text);
         }
     }
+    left_list(back, "vncs", "vnc", "vnc");
+    left_list(back, "smbios", "smbios", NULL);
+    left_list(back, "monitors", "mon", NULL);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------------- */

@@ -143,7 +143,9 @@ bool xml_stream(XmlWork *work, XmlNode *node, const char *id, GError **err)
         value_set(keys, "id", value_new_string(id));
         if (log) {
             value_set(keys, "logfile", value_new_string(log));
-            value_set(keys, "logappend", value_new_bool(append && strcmp(append, "on") == 0));
+            if (append) {
+                value_set(keys, "logappend", value_new_bool(strcmp(append, "on") == 0));
+            }
         }
         xml_say_keys(work, node, "chardev", "backend", g_steal_pointer(&keys));
         return true;

@@ -440,7 +440,10 @@ static bool boot(XmlWork *work, XmlNode *domain, GError **err)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         XmlNode *node = xml_child(os, files[i][0]);
-        if (node && *xml_text(node)) {
+        if (node && node->text->len && strcmp(files[i][0], "cmdline") == 0) {      /* with the spaces around it */
+            node->text_read = true;
+            xml_say(work, node, files[i][1], "%s", node->text->str);
+        } else if (node && *xml_text(node)) {
             xml_say(work, node, files[i][1], "%s", xml_text(node));
         }
     }
@@ -526,11 +529,28 @@ bool xml_translate(XmlWork *work, XmlDocument *take, const XmlRunOptions *option
     *work = (XmlWork){ .document = take, .options = options ? options : &none, .boots = g_ptr_array_new(),
                        .arguments = g_array_new(FALSE, FALSE, sizeof(XmlArgument)) };
     g_array_set_clear_func(work->arguments, argument_clear);
+    take->quiet = work->options->quiet;
     bool done = is_domain(take, err);
     for (size_t i = 0; done && i < G_N_ELEMENTS(parts); i++) {
         done = parts[i](work, take->root, err);
     }
     return done && xml_sweep(work, err);
+}
+
+GPtrArray *xml_work_argv(const XmlWork *work)
+{
+    GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < work->arguments->len; i++) {
+        const XmlArgument *argument = &g_array_index(work->arguments, XmlArgument, i);
+        g_ptr_array_add(argv, g_strdup_printf("-%s", argument->option));
+        if (argument->text) {
+            g_ptr_array_add(argv, g_strdup(argument->text));
+        }
+    }
+    g_ptr_array_add(argv, NULL);
+    g_ptr_array_set_size(argv, (int)argv->len - 1);
+    return argv;
 }
 
 GPtrArray *xml_to_argv(const char *file, const XmlRunOptions *options, GError **err)
@@ -543,16 +563,7 @@ GPtrArray *xml_to_argv(const char *file, const XmlRunOptions *options, GError **
         return NULL;
     }
     if (xml_translate(&work, document, options, err)) {
-        argv = g_ptr_array_new_with_free_func(g_free);
-        for (guint i = 0; i < work.arguments->len; i++) {
-            const XmlArgument *argument = &g_array_index(work.arguments, XmlArgument, i);
-            g_ptr_array_add(argv, g_strdup_printf("-%s", argument->option));
-            if (argument->text) {
-                g_ptr_array_add(argv, g_strdup(argument->text));
-            }
-        }
-        g_ptr_array_add(argv, NULL);
-        g_ptr_array_set_size(argv, (int)argv->len - 1);
+        argv = xml_work_argv(&work);
     }
     xml_work_clear(&work);
     return argv;

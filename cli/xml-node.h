@@ -36,6 +36,7 @@ struct XmlDocument {
     char *file;                            /* as messages call it */
     char *source;                          /* NULL in one that is being written */
     XmlNode *root;
+    bool quiet;                            /* warnings are not said */
 };
 
 /* xml-read.c: a document of at most 4 MiB, 64 deep, 100000 elements; no document type, no entities but the five of XML and
@@ -66,6 +67,6 @@ char *xml_verbatim(const XmlNode *node);   /* its source, with the prefixes that
 XmlDocument *xml_new(const char *root_name);
 XmlNode *xml_make(XmlNode *parent, const char *path);                 /* the element there, made where it is missing */
 void xml_set(XmlNode *node, const char *name, const char *value);     /* an attribute; replaces */
-void xml_set_text(XmlNode *node, const char *text);
+void xml_set_text(XmlNode *node, const char *text);                   /* without white space around it, which xml_text() would not give back */
 void xml_store(XmlNode *node, const char *path, const char *value);   /* the opposite of xml_lookup() */
 char *xml_print(const XmlDocument *document);                         /* indented by two; the caller frees */

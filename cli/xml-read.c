@@ -237,6 +237,7 @@ XmlDocument *xml_parse(const char *file, const char *text, size_t length, GError
 {
     g_autoptr(XmlDocument) document = g_new0(XmlDocument, 1);
     Reader reader = { .document = document };
+    const char *wrong;
     size_t blank;
 
     document->file = g_strdup(file);
@@ -246,6 +247,14 @@ XmlDocument *xml_parse(const char *file, const char *text, size_t length, GError
     }
     if (memchr(text, '\0', length)) {
         fail(err, EINVAL, "%s: it is not a text: there are zero bytes in it", file);
+        return NULL;
+    }
+    if (!g_utf8_validate(text, (gssize)length, &wrong)) {
+        unsigned line = 1;
+        for (const char *c = text; c < wrong; c++) {
+            line += *c == '\n';
+        }
+        fail(err, EINVAL, "%s:%u: this is not well-formed XML: byte 0x%02x is not UTF-8", file, line, (unsigned char)*wrong);
         return NULL;
     }
     for (blank = 0; blank < length && g_ascii_isspace(text[blank]); blank++) {

@@ -19,6 +19,9 @@ void xml_warn(const XmlNode *node, const char *format, ...)
     va_start(arguments, format);
     g_autofree char *sentence = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    if (node->document->quiet) {
+        return;
+    }
     report_warning("%s:%u: <%.200s>: %s", node->document->file, node->line, node->name, sentence);
 }
 

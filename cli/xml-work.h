@@ -89,6 +89,7 @@ Value *xml_network(const XmlWork *work, const XmlNode *node, const char *name, G
 /* Takes the document; xml_work_clear() in any case. */
 bool xml_translate(XmlWork *work, XmlDocument *take, const XmlRunOptions *options, GError **err);
 void xml_work_clear(XmlWork *work);
+GPtrArray *xml_work_argv(const XmlWork *work);             /* the options as xml_to_argv() returns them */
 
 /* ---- xml-sweep.c ----- */
 /* What nobody read: kept, warned of, or an error. */

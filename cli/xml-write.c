@@ -43,7 +43,9 @@ void xml_set(XmlNode *node, const char *name, const char *value)
 
 void xml_set_text(XmlNode *node, const char *text)
 {
-    g_string_assign(node->text, text);
+    g_autofree char *stripped = g_strstrip(g_strdup(text));
+
+    g_string_assign(node->text, stripped);
 }
 
 void xml_store(XmlNode *node, const char *path, const char *value)

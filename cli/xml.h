@@ -15,6 +15,7 @@ typedef struct XmlRunOptions {
     /* To be run: what these deny is left out, with a warning. NULL: everything is translated. */
     bool (*has_model)(const char *driver);
     bool (*has_option)(const char *name);
+    bool quiet;                            /* no warnings */
 } XmlRunOptions;
 
 /* The options that a domain file means, as argv without argv[0]: char *, NULL at the end (which .len does not count), freed
