@@ -329,6 +329,10 @@ void block_settle(SoftCpu *cpu)
     if (pending & REQUEST_CODE) {
         drop_written(cpu);
     }
+    if (cpu->jit.unlocked && code_cpu_count() > 1) {
+        jit_flush(cpu);
+        cpu->jit.unlocked = false;
+    }
     if (cache->fresh_insns > FRESH_LIMIT && cpu->jit.cache) {
         drop_cold(cpu);
     }

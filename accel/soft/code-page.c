@@ -409,6 +409,11 @@ bool code_add_cpu(SoftCpu *cpu)
     cpu->code.seen = code.requests;        /* it has no entries yet */
     __atomic_store_n(&code.limit, MAX(code.limit, number + 1), __ATOMIC_RELEASE);
     __atomic_store_n(&code.count, code.count + 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < cpu_limit(); i++) {
+        if (code.cpus[i]) {
+            soft_request(code.cpus[i], REQUEST_CODE);    /* it is not alone any more: block_settle() */
+        }
+    }
     __atomic_store_n(&code.cpus[number], cpu, __ATOMIC_RELEASE);
     ram_code_written = code_written;
     pthread_mutex_unlock(&code.lock);

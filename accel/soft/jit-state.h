@@ -33,6 +33,7 @@ typedef struct JitState {
     uint32_t mxcsr_default;
     uint32_t from;                         /* the site of the last indirect jump */
     JitCache *cache;                       /* NULL: this CPU interprets only */
+    bool unlocked;                         /* some code lacks the guest's lock prefixes: it was made while this CPU was the only one */
     bool interpret_once;                   /* the next block is the interpreter's */
     bool force;                            /* translate at the first execution: tests, lockstep */
     struct JitCheck *check;                /* NULL but in lockstep, .audit but while the tables are audited: jit-check.h */

@@ -58,9 +58,16 @@ static unsigned what_of(const Shape *s, unsigned size, bool high)
     return s->what | size_bits(size) | (s->has_reg && s->reg_bytes == 1 && !high ? E_BYTE_REG : 0) | (s->rm_bytes == 1 && !high ? E_BYTE_RM : 0);
 }
 
+/* Nobody but this processor stores to RAM by what it read there, so when it is alone the prefix only orders: its stores before its loads, as
+ * device threads see them. What guests use for that is kept: xchg (no prefix here), an addition of nothing, a word of the stack. */
+static bool needs_lock(const TransBuild *b, const Insn *insn)
+{
+    return insn->prefixes & PREFIX_LOCK && insn->memory && (!b->alone || insn->base == GPR_RSP || (insn->form == FORM_EI && !insn->imm));
+}
+
 static void emit_shape(TransBuild *b, const Insn *insn, const Shape *s, bool high, unsigned reg, Rm rm)
 {
-    emit_op(&b->e, what_of(s, insn->size, high) | (insn->prefixes & PREFIX_LOCK && insn->memory ? E_LOCK : 0), s->opcode, reg, rm, s->immediate_bytes, s->immediate);
+    emit_op(&b->e, what_of(s, insn->size, high) | (needs_lock(b, insn) ? E_LOCK : 0), s->opcode, reg, rm, s->immediate_bytes, s->immediate);
 }
 
 static bool operate_registers(TransBuild *b, const Insn *insn, const Shape *s)

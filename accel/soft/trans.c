@@ -15,6 +15,7 @@
  * Tests    tests/cpu/jit.c
  */
 #include "accel/soft/trans.h"
+#include "accel/soft/code-page.h"
 #include "accel/soft/handlers.h"
 #include "accel/soft/walk.h"
 #include "base/log.h"
@@ -278,6 +279,8 @@ static Trans *trans_try(SoftCpu *cpu, Block *block, uint64_t rip)
     trans->rip = rip;
     b->cpu = cpu, b->cache = cache, b->block = block, b->trans = trans;
     b->long_code = (block->mode & KEY_CODE) == KEY_CODE_64;
+    b->alone = code_cpu_count() == 1;
+    cpu->jit.unlocked |= b->alone;
     b->user = (block->mode & KEY_CPL) == KEY_CPL;
     b->e = (Emit){ .at = cache->write + cache->used, .end = cache->write + cache->used + ROOM, .shift = cache->execute - cache->write };
     good = build(b);

@@ -23,6 +23,7 @@ typedef struct TransBuild {
     const Insn *insn;
     unsigned index;                        /* of insn */
     bool long_code, user;
+    bool alone;                            /* the only processor of all */
     struct { bool live; uint8_t base; unsigned last; } group;              /* accesses that share one look-up */
     bool vectors, avx, x87;                /* the block has native ones */
     uint32_t fixups[80];                   /* sites whose .after is the end of the current instruction */

@@ -208,6 +208,39 @@ static void test_full_cache(void)
     g_assert_cmpuint(translated->cpu->jit.flushes, >, 0);
 }
 
+static bool has_lock(const Trans *trans)
+{
+    static const uint8_t lock_xadd[] = { 0xf0, 0x48, 0x0f, 0xc1 };
+
+    return memmem(trans->start, (size_t)(trans->end - trans->start), lock_xadd, sizeof lock_xadd);
+}
+
+static bool any_has_lock(const JitCache *cache)
+{
+    for (unsigned i = 0; i < cache->trans_count; i++) {
+        if (has_lock(cache->transes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The only processor runs without the guest's lock prefixes, until there is another one. */
+static void test_alone(void)
+{
+    Program program = PROGRAM("1: lock xaddq %rax, (%rdi)\n dec %rcx\n jnz 1b\n hlt");
+
+    harness_free(interpreted);
+    jit_flush(translated->cpu);
+    g_assert_cmpint(run(translated, program, 3, 1000), ==, SOFT_HALTED);
+    g_assert_true(translated->cpu->jit.unlocked);
+    g_assert_false(any_has_lock(translated->cpu->jit.cache));
+    interpreted = harness_new(8, 0);
+    run_both(program, 3, 1000, SOFT_HALTED);
+    g_assert_false(translated->cpu->jit.unlocked);
+    g_assert_true(any_has_lock(translated->cpu->jit.cache));
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -229,6 +262,7 @@ int main(int argc, char **argv)
     g_test_add_func("/jit/page-links", test_page_links);
     g_test_add_func("/jit/privileges", test_privileges);
     g_test_add_func("/jit/full-cache", test_full_cache);
+    g_test_add_func("/jit/alone", test_alone);
     status = g_test_run();
     harness_free(translated);
     harness_free(interpreted);
