@@ -428,18 +428,20 @@ static bool rng(XmlBack *back, Value *device, XmlNode *node, unsigned number)
     g_autofree char *model = virtio_model(driver_of(device), "virtio-rng-pci", "virtio"), *canonical = g_strdup_printf("rng%u", number);
     Value *source = xml_back_find(back, "objects", "id", value_get_string(device, "rng", NULL));
     const char *type = value_get_string(source, "qom-type", ""), *path = value_get_string(source, "filename", NULL);
-    bool file = strcmp(type, "rng-random") == 0;
+    bool file = strcmp(type, "rng-random") == 0, own = model && !value_get(device, "rng");
 
-    if (!model || !source || (!file && strcmp(type, "rng-builtin") != 0) || value_length(source) != 2 + (path != NULL)) {
+    if (!model || (!own && (!source || (!file && strcmp(type, "rng-builtin") != 0) || value_length(source) != 2 + (path != NULL)))) {
         return false;
     }
     xml_set(node, "model", model);
     xml_map_out(xml_rng_map, device, node);
-    xml_store(node, "backend@model", file ? "random" : "builtin");
+    xml_store(node, "backend@model", file ? "random" : "builtin");    /* a device without a source has the host's, too */
     if (file) {
         xml_store(node, "backend", path ? path : "/dev/random");
     }
-    g_ptr_array_add(back->pending, source);
+    if (source) {
+        g_ptr_array_add(back->pending, source);
+    }
     value_remove(device, "rng");
     xml_back_common(back, device, node, canonical);
     return true;

@@ -72,6 +72,7 @@ LINES = [
     ("-nodefaults -device isa-debug-exit,iobase=0xf4", ["<qemu:arg value='isa-debug-exit,iobase=0xf4'/>"]),
     ("-nodefaults -snapshot -trace a -gdb tcp::1", ["<qemu:arg value='-snapshot'/>", "<qemu:arg value='-gdb'/>", "<qemu:arg value='tcp::1'/>"]),
     ("-nodefaults -name 'a & <b>' -append \"x 'y' & z\" -kernel /k", ["<name>a &amp; &lt;b&gt;</name>", "<cmdline>x 'y' &amp; z</cmdline>"]),
+    ("-nodefaults -device virtio-rng-pci", ["<rng model='virtio'>", "<backend model='builtin'/>"]),
     ("-nodefaults -rtc base=2001-09-09T01:46:40", ["<clock offset='absolute' start='1000000000'/>"]),
 ]
 
