@@ -56,8 +56,7 @@ static bool read_all(int fd, uint8_t *data, size_t length, size_t *got)
     return true;
 }
 
-static bool read_opened(int fd, const char *what, const char *path, uint64_t limit, uint8_t **data, size_t *length,
-                        GError **err)
+bool host_read_opened(int fd, const char *what, const char *path, uint64_t limit, uint8_t **data, size_t *length, GError **err)
 {
     g_autofree uint8_t *bytes = NULL;
     struct stat info;
@@ -77,7 +76,7 @@ static bool read_opened(int fd, const char *what, const char *path, uint64_t lim
     if (!bytes) {
         return fail(err, ENOMEM, "%s '%s': no memory for %" PRIu64 " bytes", what, path, (uint64_t)info.st_size);
     }
-    if (!read_all(fd, bytes, (size_t)info.st_size, length)) {
+    if (lseek(fd, 0, SEEK_SET) < 0 || !read_all(fd, bytes, (size_t)info.st_size, length)) {
         fail_path(err, errno, what, path);
         return false;
     }
@@ -95,7 +94,7 @@ bool host_read_file(const char *what, const char *path, uint64_t limit, uint8_t 
     if (fd < 0) {
         return false;
     }
-    ok = read_opened(fd, what ? what : "file", path, limit, data, length, err);
+    ok = host_read_opened(fd, what ? what : "file", path, limit, data, length, err);
     close(fd);
     return ok;
 }

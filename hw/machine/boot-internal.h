@@ -22,7 +22,8 @@ struct Boot {
     const BootLoader *loader;
     MemoryMap map;
     char *kernel_path, *command_line;
-    uint8_t *kernel, *initrd;
+    int kernel_fd;                         /* stays open for the next reset */
+    uint8_t *kernel, *initrd;              /* kernel: NULL when it was given back, until the next reset */
     size_t kernel_size, initrd_size;
     GPtrArray *module_lines;               /* multiboot: a command line per module */
     GArray *modules;                       /* multiboot: BootModule */

@@ -9,10 +9,13 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/open.h"
 #include "hw/machine/boot-internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { KERNEL_LIMIT = 1 << 30 };
 #define INITRD_LIMIT (UINT64_C(3) << 30)
@@ -133,11 +136,37 @@ void boot_cpu_long(Boot *boot, CpuState *cpu)
     cpu->rip = boot->entry;
 }
 
+static bool read_kernel(Boot *boot, GError **err)
+{
+    if (boot->kernel_fd < 0) {
+        boot->kernel_fd = host_open("kernel", boot->kernel_path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
+    }
+    return boot->kernel_fd >= 0 && host_read_opened(boot->kernel_fd, "kernel", boot->kernel_path, KERNEL_LIMIT, &boot->kernel, &boot->kernel_size, err);
+}
+
+/* The file may be another one by now: everything is checked anew. */
+static bool read_again(Boot *boot)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (read_kernel(boot, &error)) {
+        if (!boot->loader->recognize(boot->kernel, boot->kernel_size)) {
+            fail(&error, EINVAL, "kernel '%s': the file has changed and is no %s any more; start the machine anew", boot->kernel_path, boot->loader->kind);
+        } else if (boot->loader->check(boot, &error)) {
+            return true;
+        }
+    }
+    report_error("%s", error->message);
+    g_clear_pointer(&boot->kernel, g_free);
+    machine_request_stop(boot->machine, RUN_INTERNAL_ERROR);
+    return false;
+}
+
 static bool read_files(Boot *boot, const Value *config, GError **err)
 {
     const char *initrd = value_get_string(config, "initrd", NULL);
 
-    if (!host_read_file("kernel", boot->kernel_path, KERNEL_LIMIT, &boot->kernel, &boot->kernel_size, err)) {
+    if (!read_kernel(boot, err)) {
         return false;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(loaders); i++) {
@@ -162,6 +191,7 @@ Boot *boot_open(Machine *machine, const Value *config, const MemoryMap *map, GEr
 
     boot->machine = machine;
     boot->map = *map;
+    boot->kernel_fd = -1;
     boot->kernel_path = g_strdup(value_get_string(config, "kernel", ""));
     boot->command_line = g_strdup(value_get_string(config, "append", ""));
     boot->module_lines = g_ptr_array_new_with_free_func(g_free);
@@ -196,10 +226,16 @@ void boot_place(Boot *boot)
     Cpu *cpu = boot->machine->cpus->pdata[0];
     g_autofree CpuState *state = g_new0(CpuState, 1);
 
+    if (!boot->kernel && !read_again(boot)) {
+        return;
+    }
     cpu_get_state(cpu, state);
     place_bios_data(boot);
     boot->loader->place(boot, state);
     cpu_set_state(cpu, state, NULL);
+    if (boot->loader == &linux_loader) {   /* the guest has it; ten megabytes or more */
+        g_clear_pointer(&boot->kernel, g_free);
+    }
 }
 
 void boot_free(Boot *boot)
@@ -212,6 +248,9 @@ void boot_free(Boot *boot)
     }
     g_array_free(boot->modules, TRUE);
     g_ptr_array_free(boot->module_lines, TRUE);
+    if (boot->kernel_fd >= 0) {
+        close(boot->kernel_fd);
+    }
     g_free(boot->kernel_path);
     g_free(boot->command_line);
     g_free(boot->kernel);

@@ -2,8 +2,8 @@
 /*
  * boot.h - direct kernel boot: what a boot loader would have left in memory and in the boot processor
  *
- * boot_open() reads and checks the files once, with sentences for people; boot_place() runs at every machine reset, copies
- * into guest memory and sets the boot processor. Machine lock held, CPUs paused.
+ * boot_open() reads and checks the files, with sentences for people; boot_place() runs at every machine reset, copies
+ * into guest memory and sets the boot processor. A bzImage is not kept in between: the open file is read, and checked, again. Machine lock held, CPUs paused.
  */
 #pragma once
 #include "hw/core/machine.h"

@@ -23,6 +23,11 @@ bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err)
     return true;
 }
 
+void machine_request_stop(Machine *asked, RunState state)
+{
+    (void)asked, (void)state;
+}
+
 static void prepare(void)
 {
     machine_lock();
@@ -37,6 +42,7 @@ static Boot *make_boot(const uint8_t *data, size_t size)
     Boot *boot = g_new0(Boot, 1);
 
     boot->machine = &machine;
+    boot->kernel_fd = -1;
     boot->map.below_4g = RAM_SIZE;
     map_add(&boot->map, 0, BOOT_LOW_END, E820_RAM);
     map_add(&boot->map, ONE_MIB, RAM_SIZE - ONE_MIB, E820_RAM);

@@ -31,6 +31,15 @@ bool cpu_set_state(Cpu *cpu, const CpuState *state, GError **err)
     return true;
 }
 
+static unsigned stops;
+
+void machine_request_stop(Machine *machine, RunState state)
+{
+    (void)machine;
+    g_assert_cmpint(state, ==, RUN_INTERNAL_ERROR);
+    stops++;
+}
+
 typedef struct Bed { Machine machine; MemoryMap map; Region root, ram; } Bed;
 
 /* RAM as a PC maps it; size 0: the test's own default of 16 MiB. */
@@ -170,6 +179,30 @@ static uint8_t *make_linux(void)
     store_le32(image + 0x238, 2047);
     store_le32(image + 0x260, 0x10000);
     return image;
+}
+
+/* A reset reads the file that was opened; what became of it in the meantime is checked. */
+static void linux_again(void)
+{
+    Bed bed;
+    g_autofree uint8_t *image = make_linux();
+    g_autofree char *kernel = write_file("kernel", image, IMAGE);
+
+    bed_up(&bed, 0);
+    Boot *boot = taken(&bed, kernel, NULL, NULL);
+    boot_place(boot);
+    boot_zero(boot, 0x100000, IMAGE - SETUP);
+    boot_place(boot);
+    g_assert_cmpmem(at(&bed, 0x100000), IMAGE - SETUP, image + SETUP, IMAGE - SETUP);
+    g_assert_cmpuint(stops, ==, 0);
+    g_assert_cmpint(truncate(kernel, SETUP), ==, 0);
+    boot_place(boot);
+    g_assert_cmpuint(stops, ==, 1);
+    g_assert_cmpint(truncate(kernel, 3), ==, 0);
+    boot_place(boot);
+    g_assert_cmpuint(stops, ==, 2);
+    boot_free(boot);
+    bed_down(&bed);
 }
 
 static void linux_good(void)
@@ -635,6 +668,7 @@ int main(int argc, char **argv)
     folder = g_dir_make_tmp("roost-boot-XXXXXX", NULL);
     g_test_add_func("/boot/no-file-at-all", no_file_at_all);
     g_test_add_func("/boot/linux-good", linux_good);
+    g_test_add_func("/boot/linux-again", linux_again);
     g_test_add_func("/boot/linux-cut-off", linux_cut_off);
     g_test_add_func("/boot/linux-absurd", linux_absurd);
     g_test_add_func("/boot/linux-does-not-fit", linux_does_not_fit);
