@@ -180,7 +180,8 @@ static bool mention_silence(Run *run, GError **err)
     (void)err;
     if (!run->config->nographic && !run->config->display_given && !run->config->serial_given && !value_get(run->tree, "devices") &&
         !value_get_bool(run->tree, "nodefaults", false) && !value_get(run->tree, "qtest") && !value_get(run->tree, "debugcon")) {
-        report_info("nothing shows what the guest says: there is no display yet; -nographic brings its serial console here");
+        report_info("nothing shows what the guest says: there is no display yet; %s", register_name(run->tree) ?
+                    "'roost console' with its name does" : "-nographic brings its serial console here");
     }
     return true;
 }

@@ -10,11 +10,18 @@
  */
 #include "monitor/control.h"
 #include "base/loop.h"
+#include "base/trace.h"
 #include "monitor/session.h"
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { CLIENTS_MOST = 200 };
+
+enum { TRACE_CLIENT_CAME, TRACE_CLIENT_LEFT };
+static TracePoint control_trace[] = {
+    [TRACE_CLIENT_CAME] = { "control_client_came", "a verb, or a watcher of the console, connected" },
+    [TRACE_CLIENT_LEFT] = { "control_client_left", "a verb's connection ended" } };
+TRACE_TABLE(control_trace)
 
 static LoopWatch *door;
 static int door_fd = -1;
@@ -22,6 +29,7 @@ static unsigned clients;
 
 static void client_left(void)
 {
+    TRACE(&control_trace[TRACE_CLIENT_LEFT], "%u are left", clients - 1);
     clients--;
     if (door) {
         loop_watch_change(door, G_IO_IN);
@@ -36,6 +44,7 @@ Chardev *control_take(int listener, const char *id)
     if (fd < 0) {
         return NULL;
     }
+    TRACE(&control_trace[TRACE_CLIENT_CAME], "%s", id);
     g_autofree char *text = g_strdup_printf("%d", fd);
     value_set(config, "backend", value_new_string("socket"));
     value_set(config, "id", value_new_string(id));
