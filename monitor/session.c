@@ -7,20 +7,26 @@
  * sleeps costs a bounded amount of memory and never holds up the guest. A client that goes takes its queue, its settings and its
  * descriptors along; the reply to what still runs is dropped.
  *
- * Omits    a thread of its own for out-of-band commands: the main loop never waits for a command, so that they run at once on it
+ * Out-of-band requests are heard on the main I/O loop, too, which turns while a command waits in it for storage (a blockdev-add whose
+ * server is mute), so that they run at once then; requests in band stay in the queue until the main loop is its own again.
+ *
+ * Omits    a thread of its own for out-of-band commands: while the main thread waits for an I/O thread they wait with it
  * Threads  main loop; events from any thread; machine lock held
  * Tests    tests/qmp/core.py, tests/fuzz/qmp.c
  */
 #include "monitor/session.h"
 #include "base/coroutine.h"
 #include "base/error.h"
+#include "base/io-loop.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/trace.h"
 #include "monitor/hmp.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { QUEUE_MOST = 8, READ_MOST = 4096, OUT_FULL = 1 << 20, OUT_LOST = 4 << 20, NAMED_FDS_MOST = 256 };
@@ -40,6 +46,8 @@ struct Session {
     bool busy;                             /* one of them runs */
     bool starting;                         /* start_requests() is at work */
     bool negotiated, out_of_band;
+    IoWatch *urgent;                       /* a client that may go out of band; NULL: none */
+    int urgent_fd;                         /* what it watches: our own copy of the stream's descriptor */
     unsigned client;                       /* counts clients, so that a reply finds its own */
     GString *unsent;
     bool lost;                             /* an event was dropped, and that was said */
@@ -311,6 +319,9 @@ static void start_requests(Session *session)
     if (session->chardev) {
         chardev_accept_input(session->chardev);
     }
+    if (session->urgent) {
+        io_watch_change(session->urgent, EPOLLIN);
+    }
 }
 
 /* An out-of-band request is known by its verb; everything about it is checked when it runs, which is now. */
@@ -342,11 +353,56 @@ void session_feed(Session *session, const char *data, size_t length)
     start_requests(session);
 }
 
+/* ---- out of band ---- */
+
+static size_t can_read(void *opaque);
+
+/* Perhaps in the middle of a command, of this session or another: nothing in band begins here. */
+static void urgent_ready(void *opaque, uint32_t events)
+{
+    Session *session = opaque;
+    bool was_starting = session->starting;
+
+    (void)events;
+    if (can_read(session) == 0) {
+        io_watch_change(session->urgent, 0);           /* until start_requests() has made room */
+        return;
+    }
+    session->starting = true;
+    chardev_read_now(session->chardev);
+    session->starting = was_starting;
+    if (!was_starting && !g_queue_is_empty(&session->requests)) {
+        loop_post(start_more, session);
+    }
+}
+
+static void forget_urgent(Session *session)
+{
+    if (session->urgent) {
+        io_unwatch(g_steal_pointer(&session->urgent));
+        close(session->urgent_fd);
+    }
+}
+
+static void listen_for_urgent(Session *session)
+{
+    int fd = session->chardev ? chardev_input_fd(session->chardev) : -1;
+
+    session->urgent_fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (session->urgent_fd >= 0) {
+        session->urgent = io_watch(io_loop_main(), session->urgent_fd, EPOLLIN, urgent_ready, session);
+        if (!session->urgent) {
+            close(session->urgent_fd);
+        }
+    }
+}
+
 /* ---- the client ---- */
 
 static void forget_client(Session *session)
 {
     session->client++;
+    forget_urgent(session);
     session->negotiated = session->out_of_band = session->lost = false;
     g_queue_clear_full(&session->requests, (GDestroyNotify)request_free);
     g_string_truncate(session->unsent, 0);
@@ -473,6 +529,9 @@ void session_negotiate(Session *session, bool out_of_band)
 {
     session->negotiated = true;
     session->out_of_band = out_of_band;
+    if (out_of_band) {
+        listen_for_urgent(session);
+    }
 }
 
 /* ---- descriptors ---- */
@@ -526,6 +585,7 @@ Session *session_new(bool control, bool pretty)
 
 void session_free(Session *session)
 {
+    forget_urgent(session);
     if (session->chardev) {
         chardev_detach(session->chardev);
         if (session->visiting) {

@@ -23,6 +23,8 @@ typedef struct ChardevBackend {
     void (*update_input)(Chardev *chardev);    /* a user came, went, or takes more; may be NULL */
     void (*send_break)(Chardev *chardev);      /* may be NULL */
     int (*take_fd)(Chardev *chardev);          /* chardev_take_fd(); NULL: it carries none */
+    int (*input_fd)(const Chardev *chardev);   /* chardev_input_fd() and chardev_read_now(); NULL: never one */
+    void (*read_now)(Chardev *chardev);
     char *(*describe)(const Chardev *chardev); /* what query-chardev calls its filename; NULL: the backend's name */
 } ChardevBackend;
 
@@ -82,6 +84,7 @@ void fd_stream_stop_input(FdStream *stream);
 void fd_stream_update(FdStream *stream);                              /* chardev_wanted() may have changed */
 size_t fd_stream_write(FdStream *stream, const uint8_t *data, size_t length);
 int fd_stream_take_fd(FdStream *stream);
+void fd_stream_read_now(FdStream *stream);
 bool fd_set_nonblocking(int fd);
 
 /* terminal.c: raw mode of the process's terminal; one owner at a time. */

@@ -399,6 +399,18 @@ int chardev_take_fd(Chardev *chardev)
     return base->backend->take_fd ? base->backend->take_fd(base) : -1;
 }
 
+int chardev_input_fd(const Chardev *chardev)
+{
+    return chardev->backend->input_fd ? chardev->backend->input_fd(chardev) : -1;
+}
+
+void chardev_read_now(Chardev *chardev)
+{
+    if (chardev->backend->read_now) {
+        chardev->backend->read_now(chardev);
+    }
+}
+
 char *chardev_describe(const Chardev *chardev)
 {
     const Chardev *base = mux_base(chardev);

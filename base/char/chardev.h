@@ -52,6 +52,10 @@ bool chardev_connected(const Chardev *chardev);
 bool chardev_in_use(const Chardev *chardev);                          /* it has a user; of a mux: one of its ports has */
 /* A UNIX socket's peer may send file descriptors along: the next one of its last message, the caller's from now on, or -1. */
 int chardev_take_fd(Chardev *chardev);
+/* For a user who must hear its peer even while the main loop waits in the middle of something: the descriptor that input comes from
+ * (-1: there is none, or no peer), and "read what it has, as the loop would". */
+int chardev_input_fd(const Chardev *chardev);
+void chardev_read_now(Chardev *chardev);
 /* The stream in a person's words, as query-chardev tells it: "pty:/dev/pts/3", "disconnected:unix:/x,server=on". Caller frees. */
 char *chardev_describe(const Chardev *chardev);
 /* Called on every way out of the process, signals included: restores terminals. Async-signal-safe. */

@@ -116,6 +116,13 @@ static void input_ready(void *opaque, int fd, GIOCondition condition)
     }
 }
 
+void fd_stream_read_now(FdStream *stream)
+{
+    if (stream->in_watch) {
+        input_ready(stream, stream->in, G_IO_IN);
+    }
+}
+
 static void output_ready(void *opaque, int fd, GIOCondition condition)
 {
     FdStream *stream = opaque;

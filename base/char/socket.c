@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/socket-address.h"
 #include "base/timer.h"
+#include "base/yank.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,6 +41,7 @@ typedef struct SocketChardev {
     LoopWatch *listen_watch, *call_watch;
     Timer call_again;
     FdStream stream;
+    Yankable *yankable;                    /* NULL before sock_open() */
 } SocketChardev;
 
 static void start_call(SocketChardev *sock);
@@ -59,6 +61,7 @@ static void socket_ended(Chardev *chardev)
 {
     SocketChardev *sock = (SocketChardev *)chardev;
 
+    yank_set_fd(sock->yankable, -1);
     fd_stream_end(&sock->stream);
     if (sock->listen_watch) {
         accept_again(sock, true);
@@ -76,6 +79,7 @@ static void take_peer(SocketChardev *sock, int fd)
     if (sock->nodelay) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);      /* fails on a UNIX socket, where it means nothing */
     }
+    yank_set_fd(sock->yankable, fd);
     fd_stream_begin(&sock->stream, &sock->chardev, fd, fd, socket_ended);
     if (sock->listen_watch) {
         accept_again(sock, false);
@@ -264,6 +268,7 @@ static bool sock_open(Chardev *chardev, GError **err)
 
     sock->stream = (FdStream)FD_STREAM_NONE;
     sock->listener = sock->calling = -1;
+    sock->yankable = yank_register("chardev", chardev->id);
     timer_init(&sock->call_again, CLOCK_STEADY, call_again, sock);
     if (!check_keys(sock, err)) {
         return false;
@@ -281,6 +286,7 @@ static void sock_close(Chardev *chardev)
     SocketChardev *sock = (SocketChardev *)chardev;
 
     timer_cancel(&sock->call_again);
+    yank_unregister(sock->yankable);
     loop_unwatch(sock->listen_watch);
     loop_unwatch(sock->call_watch);
     if (sock->listener >= 0) {
@@ -307,6 +313,16 @@ static void sock_update_input(Chardev *chardev)
 static int sock_take_fd(Chardev *chardev)
 {
     return fd_stream_take_fd(&((SocketChardev *)chardev)->stream);
+}
+
+static int sock_input_fd(const Chardev *chardev)
+{
+    return ((const SocketChardev *)chardev)->stream.in;
+}
+
+static void sock_read_now(Chardev *chardev)
+{
+    fd_stream_read_now(&((SocketChardev *)chardev)->stream);
 }
 
 /* Where it listens or, as a client, what it called; the words of -chardev where the kernel has no name for it. */
@@ -345,5 +361,5 @@ static const Field sock_keys[] = {
 const ChardevBackend socket_backend = {
     .name = "socket", .help = "a UNIX or TCP connection", .size = sizeof(SocketChardev), .keys = sock_keys,
     .open = sock_open, .close = sock_close, .write = sock_write, .update_input = sock_update_input,
-    .take_fd = sock_take_fd, .describe = sock_describe,
+    .take_fd = sock_take_fd, .input_fd = sock_input_fd, .read_now = sock_read_now, .describe = sock_describe,
 };

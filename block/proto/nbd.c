@@ -16,6 +16,7 @@
 #include "base/socket-address.h"
 #include "base/timer.h"
 #include "base/trace.h"
+#include "base/yank.h"
 #include "block/proto/nbd-wire.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -50,6 +51,7 @@ typedef struct Nbd {
     bool opened_once, quiesced;
     /* the connection */
     int fd;                                /* -1: none */
+    Yankable *yankable;
     bool broken;
     IoWatch *watch;
     uint32_t watched;
@@ -195,6 +197,7 @@ static void drop_socket(Nbd *nbd)
     io_unwatch(nbd->watch);
     nbd->watch = NULL;
     if (nbd->fd >= 0) {
+        yank_set_fd(nbd->yankable, -1);
         close(nbd->fd);
     }
     nbd->fd = -1;
@@ -229,6 +232,7 @@ static int connect_address(Nbd *nbd, const SocketAddress *address)
         return -errno;
     }
     nbd->broken = false;
+    yank_set_fd(nbd->yankable, nbd->fd);
     int result = connect(nbd->fd, (const struct sockaddr *)&address->storage, address->length) < 0 ? -errno : 0;
     if (result == -EINPROGRESS) {
         result = wait_fd(nbd, EPOLLOUT);
@@ -608,6 +612,7 @@ static bool open_export(Node *node, const NodeOpen *how, GError **err)
     Lookup lookup = { .nbd = nbd, .err = &why };
 
     nbd->fd = -1;
+    nbd->yankable = yank_register("block-node", node_name(node));
     if (!find_server(nbd, &lookup, err)) {
         return false;
     }
@@ -640,6 +645,7 @@ static void nbd_close(Node *node)
         nbd_send(&nbd->wire, &goodbye);
     }
     drop_socket(nbd);
+    yank_unregister(g_steal_pointer(&nbd->yankable));
     socket_addresses_clear(&nbd->addresses);
     g_clear_pointer(&nbd->who, g_free);
 }
