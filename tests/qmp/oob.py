@@ -5,11 +5,26 @@ import json
 import os
 import socket
 import tempfile
+import time
 
 from qmp import BARE, PATIENCE, Client, Vm, case, check, main, qemu
 
 BAD = [[{"type": "chardev", "id": "null"}], [{"type": "chardev", "id": "nosuch"}], [{"type": "block-node", "node-name": "x"}], [{"type": "migration"}],
        [{"type": "chardev", "id": "s"}, {"type": "chardev", "id": "nosuch"}], [{"type": "foo"}], [{"type": "chardev"}], [{}], [5]]
+
+
+def unless_late(body):
+    """The NBD client gives a mute server thirty seconds: where the machine itself stood for that long, the test begins again."""
+    def run():
+        for _ in range(10):
+            begin = time.monotonic()
+            try:
+                return body()
+            except (AssertionError, KeyError):
+                if time.monotonic() - begin < 29:
+                    raise
+        raise AssertionError("the machine is too slow for this test")
+    return run
 
 
 @case("connections are listed and cut, all that are named or none, as in QEMU")
@@ -40,6 +55,7 @@ def _():
 
 
 @case("a command that waits for a mute server is overtaken, and ended, by its own session")
+@unless_late
 def _():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "nbd")
@@ -65,6 +81,7 @@ def _():
 
 
 @case("while one session waits for a mute server, another's urgent words are heard, its others wait; its client may go, and flood")
+@unless_late
 def _():
     with tempfile.TemporaryDirectory() as folder:
         server = socket.socket(socket.AF_UNIX)
