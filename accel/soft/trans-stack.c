@@ -104,7 +104,7 @@ static bool push(TransBuild *b, const Insn *insn)
 
 static bool pop(TransBuild *b, const Insn *insn)
 {
-    if (insn->memory || insn->rm == GPR_RSP) {
+    if (insn->memory) {
         return false;
     }
     unsigned host = trans_host[insn->rm] == NOT_PINNED ? H_RBP : trans_host[insn->rm];
@@ -115,7 +115,9 @@ static bool pop(TransBuild *b, const Insn *insn)
     }
     emit_op(&b->e, word_bits(b), 0x8b, host, rm, 0, 0);
     trans_put(b, insn->rm, host);
-    move_pointer(b, (int)word(b));
+    if (insn->rm != GPR_RSP) {             /* each system call of Linux ends with pop %rsp */
+        move_pointer(b, (int)word(b));
+    }
     return true;
 }
 
