@@ -40,5 +40,8 @@ const DeviceModel *const device_models[] = {
     &virtio_blk_models[0], &virtio_blk_models[1], &virtio_blk_models[2],
     &virtio_rng_models[0], &virtio_rng_models[1], &virtio_rng_models[2],
     &virtio_scsi_models[0], &virtio_scsi_models[1], &virtio_scsi_models[2],
+    &virtio_serial_models[0], &virtio_serial_models[1], &virtio_serial_models[2],
+    &virtconsole_model,
+    &virtserialport_model,
     NULL,
 };

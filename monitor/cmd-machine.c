@@ -144,7 +144,7 @@ QMP_HANDLER(query_chardev)
         Chardev *chardev = home->children->pdata[i];
         g_autofree char *filename = chardev_describe(chardev);
         Value *info = value_new_object();
-        value_set(info, "frontend-open", value_new_bool(chardev_in_use(chardev)));
+        value_set(info, "frontend-open", value_new_bool(chardev_in_use(chardev) && !chardev_user_away(chardev)));
         value_set(info, "filename", value_new_string(filename));
         value_set(info, "label", value_new_string(((Object *)chardev)->name));
         value_append(list, info);

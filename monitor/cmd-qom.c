@@ -291,6 +291,7 @@ static const char *parent_of_model(const DeviceModel *model)
     static const char *const parents[BUS_KINDS] = {
         [BUS_NONE] = "device", [BUS_SYSTEM] = "sys-bus-device", [BUS_ISA] = "isa-device", [BUS_PCI] = "pci-device", [BUS_IDE] = "ide-device",
         [BUS_SCSI] = "scsi-device", [BUS_VIRTIO] = "virtio-device", [BUS_USB] = "usb-device", [BUS_FLOPPY] = "device",
+        [BUS_VIRTIO_SERIAL] = "virtio-serial-port",
     };
 
     return parents[model->bus];

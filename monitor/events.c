@@ -35,6 +35,7 @@ const QmpEvent qmp_events[] = {
     { "STOP", NULL, "the machine stands" },
     { "SUSPEND", NULL, "the guest sleeps" },
     { "SUSPEND_DISK", NULL, "the guest sleeps with its state on disk" },
+    { "VSERPORT_CHANGE", "id:str open:bool", "the guest opened or closed a channel", .rationed = true, .key = "id" },
     { "WAKEUP", NULL, "the guest woke up" },
     { "WATCHDOG", "action:WatchdogAction", "the guest's watchdog ran out", .rationed = true },
     { .name = NULL } };

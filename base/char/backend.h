@@ -39,6 +39,7 @@ struct Chardev {
     bool begun;                            /* open() was called, so close() must be */
     bool open;                             /* somebody is there */
     bool writer_waits;                     /* a write came up short: CHARDEV_WRITABLE is owed */
+    bool user_away;                        /* chardev_set_user_away() */
     bool mux, logappend;
     char *logfile;
     int log_fd;

@@ -310,7 +310,7 @@ void chardev_detach(Chardev *chardev)
 {
     chardev->user = NULL;
     chardev->opaque = NULL;
-    chardev->writer_waits = false;
+    chardev->writer_waits = chardev->user_away = false;
     chardev_accept_input(chardev);
 }
 
@@ -390,6 +390,19 @@ bool chardev_connected(const Chardev *chardev)
 bool chardev_in_use(const Chardev *chardev)
 {
     return chardev_is_mux(chardev) ? mux_in_use(chardev) : chardev->user != NULL;
+}
+
+void chardev_set_user_away(Chardev *chardev, bool away)
+{
+    if (chardev->user_away != away) {
+        chardev->user_away = away;
+        chardev_accept_input(chardev);
+    }
+}
+
+bool chardev_user_away(const Chardev *chardev)
+{
+    return chardev->user_away;
 }
 
 int chardev_take_fd(Chardev *chardev)

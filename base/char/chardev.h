@@ -50,6 +50,10 @@ void chardev_accept_input(Chardev *chardev);                          /* can_rea
 void chardev_send_break(Chardev *chardev);
 bool chardev_connected(const Chardev *chardev);
 bool chardev_in_use(const Chardev *chardev);                          /* it has a user; of a mux: one of its ports has */
+/* A device's guest may not have opened its end of the stream: query-chardev shows that, and a peer
+ * that goes is missed at once, with what it left unread. Forgotten when the user goes. */
+void chardev_set_user_away(Chardev *chardev, bool away);
+bool chardev_user_away(const Chardev *chardev);
 /* A UNIX socket's peer may send file descriptors along: the next one of its last message, the caller's from now on, or -1. */
 int chardev_take_fd(Chardev *chardev);
 /* For a user who must hear its peer even while the main loop waits in the middle of something: the descriptor that input comes from

@@ -87,6 +87,11 @@ static ssize_t take(FdStream *stream, uint8_t *buffer, size_t length)
     return got;
 }
 
+static bool has_reader(const Chardev *owner)
+{
+    return owner->user && !owner->user_away;
+}
+
 static void input_ready(void *opaque, int fd, GIOCondition condition)
 {
     FdStream *stream = opaque;
@@ -95,7 +100,7 @@ static void input_ready(void *opaque, int fd, GIOCondition condition)
     size_t wanted = MIN(chardev_wanted(owner), sizeof buffer);
 
     if (wanted == 0) {
-        if (!owner->user && (condition & (G_IO_HUP | G_IO_ERR))) {
+        if (!has_reader(owner) && (condition & (G_IO_HUP | G_IO_ERR))) {
             stream->ended(owner);          /* nobody would miss what is unread */
         } else {
             fd_stream_update(stream);
@@ -170,12 +175,11 @@ void fd_stream_end(FdStream *stream)
     stream->in = stream->out = -1;
 }
 
-/* A user that is full is asked again when it says so; without a user only a hang-up is of interest. */
+/* A user that is full is asked again when it says so; without one that reads only a hang-up is of interest. */
 void fd_stream_update(FdStream *stream)
 {
     if (stream->in_watch) {
-        bool has_user = stream->owner->user != NULL;
-        GIOCondition condition = !has_user ? G_IO_HUP : chardev_wanted(stream->owner) ? G_IO_IN | G_IO_HUP : 0;
+        GIOCondition condition = !has_reader(stream->owner) ? G_IO_HUP : chardev_wanted(stream->owner) ? G_IO_IN | G_IO_HUP : 0;
         loop_watch_change(stream->in_watch, condition);
     }
 }

@@ -8,7 +8,7 @@ static const ObjectType bus_types[BUS_KINDS] = {
     [BUS_ISA] = { .name = "ISA", .parent = "bus" }, [BUS_PCI] = { .name = "PCI", .parent = "bus" },
     [BUS_IDE] = { .name = "IDE", .parent = "bus" }, [BUS_SCSI] = { .name = "SCSI", .parent = "bus" },
     [BUS_VIRTIO] = { .name = "virtio-bus", .parent = "bus" }, [BUS_USB] = { .name = "usb-bus", .parent = "bus" },
-    [BUS_FLOPPY] = { .name = "floppy-bus", .parent = "bus" },
+    [BUS_FLOPPY] = { .name = "floppy-bus", .parent = "bus" }, [BUS_VIRTIO_SERIAL] = { .name = "virtio-serial-bus", .parent = "bus" },
 };
 
 void bus_init(Bus *bus, BusKind kind, const char *name, Machine *machine, Device *parent)

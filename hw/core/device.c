@@ -27,12 +27,13 @@ void (*irq_observer)(IrqLine line, bool high);
 static const char *const bus_kind_names[BUS_KINDS] = {
     [BUS_NONE] = "none", [BUS_SYSTEM] = "System", [BUS_ISA] = "ISA", [BUS_PCI] = "PCI", [BUS_IDE] = "IDE",
     [BUS_SCSI] = "SCSI", [BUS_VIRTIO] = "virtio-bus", [BUS_USB] = "usb-bus", [BUS_FLOPPY] = "floppy-bus",
+    [BUS_VIRTIO_SERIAL] = "virtio-serial-bus",
 };
 /* The ancestor that qom-list-types names. */
 static const char *const bus_kind_types[BUS_KINDS] = {
     [BUS_NONE] = "device", [BUS_SYSTEM] = "sys-bus-device", [BUS_ISA] = "isa-device", [BUS_PCI] = "pci-device",
     [BUS_IDE] = "ide-device", [BUS_SCSI] = "scsi-device", [BUS_VIRTIO] = "virtio-device", [BUS_USB] = "usb-device",
-    [BUS_FLOPPY] = "device",
+    [BUS_FLOPPY] = "device", [BUS_VIRTIO_SERIAL] = "virtio-serial-port",
 };
 
 const char *bus_kind_name(BusKind kind)

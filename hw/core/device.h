@@ -20,7 +20,8 @@ typedef struct Device Device;
 typedef struct Machine Machine;
 typedef struct HotplugOps HotplugOps;
 
-typedef enum { BUS_NONE, BUS_SYSTEM, BUS_ISA, BUS_PCI, BUS_IDE, BUS_SCSI, BUS_VIRTIO, BUS_USB, BUS_FLOPPY, BUS_KINDS } BusKind;
+typedef enum { BUS_NONE, BUS_SYSTEM, BUS_ISA, BUS_PCI, BUS_IDE, BUS_SCSI, BUS_VIRTIO, BUS_USB, BUS_FLOPPY, BUS_VIRTIO_SERIAL,
+               BUS_KINDS } BusKind;
 
 typedef struct DeviceModel {
     const char *name;                      /* QEMU's: "isa-serial" */
