@@ -323,7 +323,7 @@ static bool on_usb(XmlWork *work, XmlNode *node, unsigned number, GError **err)
 
 bool xml_others(XmlWork *work, XmlNode *devices, GError **err)
 {
-    static const struct { const char *name; bool (*translate)(XmlWork *work, XmlNode *node, unsigned number, GError **err); } kinds[] = {
+    static const XmlKind kinds[] = {
         { "watchdog", watchdog }, { "rng", rng }, { "panic", panic }, { "redirdev", on_usb }, { "hub", on_usb }, { "smartcard", on_usb } };
     XmlNode *memballoon = xml_child(devices, "memballoon");
 
@@ -331,15 +331,5 @@ bool xml_others(XmlWork *work, XmlNode *devices, GError **err)
     if (!balloon(work, memballoon ? memballoon : devices ? devices : work->document->root, memballoon != NULL, err)) {
         return false;
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        unsigned number = 0;
-        for (XmlNode *node = xml_next(devices, NULL, kinds[i].name); node; node = xml_next(devices, node, kinds[i].name)) {
-            xml_begin(work);
-            if (!kinds[i].translate(work, node, number++, err)) {
-                return false;
-            }
-            xml_end(work, node);
-        }
-    }
-    return true;
+    return xml_each(work, devices, kinds, G_N_ELEMENTS(kinds), err);
 }

@@ -182,18 +182,8 @@ static bool sound(XmlWork *work, XmlNode *node, unsigned number, GError **err)
 
 bool xml_display(XmlWork *work, XmlNode *devices, GError **err)
 {
-    static const struct { const char *name; bool (*translate)(XmlWork *work, XmlNode *node, unsigned number, GError **err); } kinds[] = {
+    static const XmlKind kinds[] = {
         { "input", input }, { "graphics", graphics }, { "video", video }, { "sound", sound } };
 
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        unsigned number = 0;
-        for (XmlNode *node = xml_next(devices, NULL, kinds[i].name); node; node = xml_next(devices, node, kinds[i].name)) {
-            xml_begin(work);
-            if (!kinds[i].translate(work, node, number++, err)) {
-                return false;
-            }
-            xml_end(work, node);
-        }
-    }
-    return true;
+    return xml_each(work, devices, kinds, G_N_ELEMENTS(kinds), err);
 }

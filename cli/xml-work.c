@@ -92,6 +92,22 @@ void xml_end(XmlWork *work, XmlNode *node)
     g_clear_pointer(&work->missing, g_free);
 }
 
+bool xml_each(XmlWork *work, XmlNode *devices, const XmlKind *kinds, size_t count, GError **err)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned number = 0;
+
+        for (XmlNode *node = xml_next(devices, NULL, kinds[i].name); node; node = xml_next(devices, node, kinds[i].name)) {
+            xml_begin(work);
+            if (!kinds[i].translate(work, node, number++, err)) {
+                return false;
+            }
+            xml_end(work, node);
+        }
+    }
+    return true;
+}
+
 Value *xml_device(const char *driver, XmlNode *node, const char *format, ...)
 {
     const char *alias = xml_lookup(node, "alias@name", NULL);

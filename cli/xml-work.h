@@ -59,6 +59,9 @@ void xml_say_keys(XmlWork *work, XmlNode *node, const char *option, const char *
 void xml_say_device(XmlWork *work, XmlNode *node, Value *take);
 void xml_begin(XmlWork *work);
 void xml_end(XmlWork *work, XmlNode *node);
+/* Each child of devices that has one of these names, kind by kind, between xml_begin() and xml_end(); number counts within a kind. */
+typedef struct XmlKind { const char *name; bool (*translate)(XmlWork *work, XmlNode *node, unsigned number, GError **err); } XmlKind;
+bool xml_each(XmlWork *work, XmlNode *devices, const XmlKind *kinds, size_t count, GError **err);
 void xml_lacks(XmlWork *work, const char *why);                       /* the element cannot run; the first reason counts */
 void xml_warn(const XmlNode *node, const char *format, ...) G_GNUC_PRINTF(2, 3);
 Value *xml_device(const char *driver, XmlNode *node, const char *format, ...) G_GNUC_PRINTF(3, 4);   /* with its id: the alias of a person, or this */
