@@ -18,6 +18,9 @@ roost = os.path.abspath(sys.argv[1])
 runs = int(os.environ.get("RUNS", "5"))
 size = int(os.environ.get("SIZE", "512"))
 top = tempfile.mkdtemp(dir=sys.argv[2] if len(sys.argv) > 2 else None)
+# No place comes twice: where the image ends, qemu-img 7.2 starts again at the offset's remainder by the image's size, we (as later versions) by
+# the size less one request, so a power of two as the greatest common divisor made it write to the same 1024 blocks again and again.
+FAR = str((7 << 20) + 4096)
 ours, theirs = [roost, "img"], ["qemu-img"]
 
 
@@ -152,9 +155,9 @@ def benches():
         table(f"bench, aio={engine}, cache={cache}")
         for form in ("raw", "qcow2"):
             common = ["-f", form, "-i", engine, "-t", cache, "b." + form]
-            row(f"{form}: 4 KiB reads, 64 at once, far apart", ["bench", "-c", count, "-S", "7340032", *common], bench=True)
-            row(f"{form}: 4 KiB writes, 64 at once, far apart", ["bench", "-w", "-c", count, "-S", "7340032", *common], bench=True)
-            row(f"{form}: 4 KiB reads, one at a time", ["bench", "-d", "1", "-c", str(int(count) // 4), "-S", "7340032", *common], bench=True)
+            row(f"{form}: 4 KiB reads, 64 at once, far apart", ["bench", "-c", count, "-S", FAR, *common], bench=True)
+            row(f"{form}: 4 KiB writes, 64 at once, far apart", ["bench", "-w", "-c", count, "-S", FAR, *common], bench=True)
+            row(f"{form}: 4 KiB reads, one at a time", ["bench", "-d", "1", "-c", str(int(count) // 4), "-S", FAR, *common], bench=True)
             row(f"{form}: 64 KiB reads in order", ["bench", "-c", str(int(count) // 4), "-s", "64k", *common], bench=True)
             row(f"{form}: 64 KiB writes in order", ["bench", "-w", "-c", str(int(count) // 4), "-s", "64k", *common], bench=True)
     table("qcow2, first writes (allocating)")
@@ -163,7 +166,7 @@ def benches():
         common = ["-f", "qcow2", "-i", engine, "-t", cache, "f.qcow2"]
         row(f"{engine}, {cache}: 4 KiB in order", ["bench", "-w", "-c", count, *common], fresh, bench=True)
         row(f"{engine}, {cache}: 64 KiB in order", ["bench", "-w", "-c", str(int(count) // 4), "-s", "64k", *common], fresh, bench=True)
-        row(f"{engine}, {cache}: 4 KiB far apart", ["bench", "-w", "-c", str(int(count) // 4), "-S", "7340032", *common], fresh, bench=True)
+        row(f"{engine}, {cache}: 4 KiB far apart", ["bench", "-w", "-c", str(int(count) // 4), "-S", FAR, *common], fresh, bench=True)
 
 
 try:
