@@ -154,11 +154,6 @@ void flat_drop_region(SoftCpu *cpu, uint64_t linear, unsigned shift)
     }
 }
 
-static int64_t linear_of(uint64_t index)
-{
-    return (int64_t)(index << (64 - FLAT_INDEX_BITS)) >> (64 - FLAT_INDEX_BITS - 12);
-}
-
 void flat_protect(SoftCpu *cpu, const uint8_t *host_page)
 {
     const FlatLog *logs[] = { &cpu->pages.local, &cpu->pages.global };
@@ -168,7 +163,7 @@ void flat_protect(SoftCpu *cpu, const uint8_t *host_page)
             uint64_t index = logs[which]->index[i];
             intptr_t delta = flat_read_table(cpu)[index];
 
-            if (!host_page || (delta && (const uint8_t *)(uintptr_t)(linear_of(index) + delta) == host_page)) {
+            if (!host_page || (delta && (const uint8_t *)(uintptr_t)(flat_linear(index) + (uint64_t)delta) == host_page)) {
                 flat_write_table(cpu)[index] = 0;
             }
         }

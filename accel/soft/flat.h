@@ -23,6 +23,8 @@ void flat_context_free(void *cpu);          /* void *: epoch_retire() calls it *
 static inline intptr_t *flat_read_table(SoftCpu *cpu) { return (intptr_t *)((uint8_t *)cpu + FLAT_CONTEXT); }
 static inline intptr_t *flat_write_table(SoftCpu *cpu) { return (intptr_t *)((uint8_t *)cpu + FLAT_CONTEXT + FLAT_BYTES); }
 static inline uint64_t flat_index(uint64_t linear) { return linear >> 12 & ((UINT64_C(1) << FLAT_INDEX_BITS) - 1); }
+/* The other way: the page's first address, canonical. */
+static inline uint64_t flat_linear(uint64_t index) { return (uint64_t)((int64_t)(index << (64 - FLAT_INDEX_BITS)) >> (64 - FLAT_INDEX_BITS - 12)); }
 
 static inline bool flat_is_filled(SoftCpu *cpu, uint64_t linear, bool write)
 {

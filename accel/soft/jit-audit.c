@@ -55,12 +55,10 @@ char *audit_describe(const JitAudit *audit)
                            audit->flushed, audit->looked);
 }
 
-static uint64_t linear_of(uint64_t index) { return (uint64_t)((int64_t)(index << (64 - FLAT_INDEX_BITS)) >> (64 - FLAT_INDEX_BITS - 12)); }
-
 static void differs(JitAudit *audit, const Fill *fill, const char *what)
 {
     if (++audit->differences <= REPORTS) {
-        report_error("audit: the page at %" PRIx64 " (%s, filled as number %" PRIu64 " of %" PRIu64 "): %s", linear_of(fill->index), fill->global ? "global" : "not global",
+        report_error("audit: the page at %" PRIx64 " (%s, filled as number %" PRIu64 " of %" PRIu64 "): %s", flat_linear(fill->index), fill->global ? "global" : "not global",
                      fill->number, audit->number, what);
     }
 }
@@ -77,7 +75,7 @@ static uint64_t flush_of(const JitAudit *audit, uint64_t linear, unsigned shift)
 
 static bool may_stand(const JitAudit *audit, const Fill *fill)
 {
-    uint64_t linear = linear_of(fill->index);
+    uint64_t linear = flat_linear(fill->index);
 
     return fill->number > audit->all && (fill->global || fill->number > audit->local) && fill->number > flush_of(audit, linear, 12) &&
            (fill->shift == 12 || fill->number > flush_of(audit, linear, fill->shift));

@@ -344,10 +344,7 @@ static const uint8_t *give_group_up(SoftCpu *cpu, const JitSite *site)
         block->no_groups = true;
         jit_block_dropped(cpu, block);     /* translated anew */
     }
-    if (cpu->jit.check) {
-        jit_check_cut(cpu, trans_of(cpu, site), insn_of(cpu, site));
-    }
-    return leave(cpu);
+    return cpu->jit.check ? stop_before(cpu, trans_of(cpu, site), insn_of(cpu, site)) : leave(cpu);
 }
 
 static const uint8_t *call_group_crosses(SoftCpu *cpu, uint32_t index, uint64_t base)
