@@ -50,11 +50,17 @@ const char *register_name(const Value *tree)
 
 /* ---- the log ------------------------------------------------------------------------------------------------ */
 
+static char *time_text(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+
+    return g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ");
+}
+
 static void log_beginning(int fd, char *const *arguments)
 {
     g_autoptr(GString) line = g_string_new(NULL);
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ");
+    g_autofree char *time = time_text();
 
     g_string_printf(line, "%s starting, process %ld: roost", time, (long)getpid());
     for (; arguments && *arguments; arguments++) {
@@ -147,11 +153,6 @@ static bool make_entry(GError **err)
     return made;
 }
 
-static char *made_uuid(void)
-{
-    return g_uuid_string_random();
-}
-
 /* Cards whose netdev= names a -netdev, in libvirt's words. */
 static Value *interfaces_of(const Value *tree)
 {
@@ -195,7 +196,7 @@ static void keep_domain(const Value *words)
 static bool describe(const Value *tree, char *const *arguments, GError **err)
 {
     g_autoptr(Value) about = value_new_object();
-    g_autofree char *uuid = value_get(tree, "uuid") ? g_strdup(value_get_string(tree, "uuid", "")) : made_uuid();
+    g_autofree char *uuid = value_get(tree, "uuid") ? g_strdup(value_get_string(tree, "uuid", "")) : g_uuid_string_random();
     Value *words = value_new_list();
 
     value_set(about, "name", value_new_string(register_name(tree)));
@@ -348,8 +349,7 @@ void register_log_end(int status)
 {
     report_keep(-1);
     if (own.log_fd >= 0) {
-        g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-        g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ");
+        g_autofree char *time = time_text();
         dprintf(own.log_fd, "%s ended with status %d\n", time, status);
     }
     close_fd(&own.log_fd);
