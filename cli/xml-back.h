@@ -20,9 +20,12 @@ typedef struct XmlBack {
 /* ---- xml-back.c ----- */
 Value *xml_back_find(const XmlBack *back, const char *list, const char *key, const char *name);      /* lent; NULL */
 Value *xml_back_flat(const Value *object); /* {"cache":{"direct":true}} as {"cache.direct":true}; a new object */
-void xml_back_raw(XmlBack *back, const char *option, const char *text);
 /* Id (the canonical one goes without saying), place on the PCI bus, place in the boot order: taken out of the device. */
 void xml_back_common(XmlBack *back, Value *device, XmlNode *node, const char *canonical);
+
+/* ---- xml-back-options.c ----- */
+bool xml_back_options(XmlBack *back, int argc, char **argv, GError **err);        /* the program's name and "run" may stand first */
+void xml_back_raw(XmlBack *back, const char *option, const char *text);           /* one that stays: <qemu:commandline> */
 
 /* ---- xml-back-disk.c, xml-back-devices.c: true when all of the device is said; else the node is dropped ----- */
 typedef bool XmlBackConvert(XmlBack *back, Value *device, XmlNode *node, unsigned number);
