@@ -9,7 +9,6 @@
 #include "base/option.h"
 #include "cli/run.h"
 #include "hw/core/exit-status.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
