@@ -29,7 +29,7 @@ def run(name):
         command = [roost, "-accel", os.environ.get("ROOST_TEST_ACCEL", "tcg"), "-m", "512", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
                    "-kernel", f"{guests}/vmlinuz-cloud", "-initrd", f"{folder}/initrd", "-append", "console=ttyS0 panic=-1", *more]
         script = [(PROMPT, "/avx; grep -c -w avx2 /proc/cpuinfo\n"),
-                  (rf"\n{expected}\r.*\n[12]\r" if there else r"\nnone\r.*\n0\r", "poweroff\n")]
+                  (rf"\n{expected}\r.*\n[12]\r" if there else r"\nnone\r.*\n0\r", "poweroff -f\n")]
         outcome = console.follow(command, script, 180)
     assert not outcome.failure, outcome.failure + "\n" + outcome.tail()
     return f"{outcome.took:.1f} s"

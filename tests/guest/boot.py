@@ -36,7 +36,7 @@ CASES = {
     "cloud-maxcpus": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "", "-smp", "1,maxcpus=4"),
                       [(r"/ # ", "echo possible=$(cat /sys/devices/system/cpu/possible) errors=$(dmesg | grep -c 'ACPI.*\\(Error\\|Warn\\)') "
                                  "slots=$(ls /sys/bus/pci/slots | wc -l)\n"),
-                       (r"\npossible=0-3 errors=0 slots=30\r", "poweroff\n")], 0, 180),
+                       (r"\npossible=0-3 errors=0 slots=30\r", "poweroff -f\n")], 0, 180),
     "cloud-reboot": (["vmlinuz-cloud", "initrd.gz"], "tcg", linux("vmlinuz-cloud", "initrd.gz", "roost.run=reboot"), up("x86_64", 1), 0, 120),
     # A deadline of the local APIC in another time than the processor's counter would interrupt thousands of times a second.
     "cloud-warm": (["vmlinuz-cloud", "initrd.gz"], "tcg", [a for a in linux("vmlinuz-cloud", "initrd.gz", "") if a != "-no-reboot"],

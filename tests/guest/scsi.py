@@ -70,7 +70,7 @@ def run(adapter):
             (r"status 00 sense 0/00/00:.*status 02 sense 2/3a/02:.*\nout 1\r.*" + PROMPT,
              "/sg /dev/sr0 0 1b 0 0 0 3 0; sleep 1; echo disc $(sha256sum /dev/sr0); /sg /dev/$root 16 2f 0 0 0 0 0 0 0 8 0 && echo verified\n"),
             (rf"\ndisc {disc} .*\nverified\r.*" + PROMPT, "blkdiscard /dev/$data && echo discarded $?\n"),
-            (r"\ndiscarded 0\r", "poweroff\n"),
+            (r"\ndiscarded 0\r", "poweroff -f\n"),
         ]
         outcome = console.follow(command(folder, adapter), script, 200)
         assert not outcome.failure, outcome.failure + "\n" + outcome.tail()

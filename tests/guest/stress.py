@@ -24,7 +24,7 @@ def run(name):
         archive.with_tool(f"{folder}/initrd", f"{guests}/initrd.gz", "stress", tool)
         command = [roost, "-accel", accel, "-m", "512", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-kernel", f"{guests}/vmlinuz-cloud",
                    "-initrd", f"{folder}/initrd", "-append", "console=ttyS0 panic=-1", *more]
-        script = [(r"/ # ", f"/stress {SECONDS}\n"), (r"\nstress: [0-9]+ rounds in all, 0 mistakes\r", "poweroff\n")]
+        script = [(r"/ # ", f"/stress {SECONDS}\n"), (r"\nstress: [0-9]+ rounds in all, 0 mistakes\r", "poweroff -f\n")]
         outcome = console.follow(command, script, SECONDS * 3 + 300)
     assert not outcome.failure and "differs:" not in outcome.console, f"{outcome.failure}\n{outcome.tail()}"
     return re.search(r"stress: ([0-9]+ rounds) in all", outcome.console)[1]

@@ -79,7 +79,7 @@ def run(case):
             (r"(\nhave hvc.*\nport vport\w+p1 org.qemu.guest_agent.0\..*\nport vport\w+p2 echo\..*|\nport \* .*)" + PROMPT,
              f"echo hello from hvc > /dev/hvc0; stty raw < /dev/vport*p2 2>/dev/null; (head -c {len(SAID)} | tee /tmp/heard) <> /dev/vport0p2 >&0; "
              "echo echoed $(wc -c < /tmp/heard)\n"),
-            (rf"\nechoed {len(SAID)}\b.*" + PROMPT, "poweroff\n"),
+            (rf"\nechoed {len(SAID)}\b.*" + PROMPT, "poweroff -f\n"),
         ]
         outcome = console.follow(command, script, 200)
         if "\nport * " in outcome.console:

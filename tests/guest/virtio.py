@@ -44,7 +44,7 @@ def run(case):
              "dd if=/dev/urandom of=/dev/vdb bs=64k count=256 conv=fsync 2>/dev/null; echo 3 > /proc/sys/vm/drop_caches; "
              "echo sum $(dd if=/dev/vdb bs=64k count=128 2>/dev/null | sha256sum)\n"),
             (r"\nsum [0-9a-f]{64} .*" + PROMPT, "blkdiscard -o 8388608 -l 8388608 /dev/vdb; echo discarded $?; dd if=/dev/hwrng bs=64 count=1 2>/dev/null | wc -c\n"),
-            (r"\ndiscarded 0\r?\n\r?64\r?.*" + PROMPT, "poweroff\n"),
+            (r"\ndiscarded 0\r?\n\r?64\r?.*" + PROMPT, "poweroff -f\n"),
         ]
         outcome = console.follow(command, script, 200)
         assert not outcome.failure, outcome.failure + "\n" + outcome.tail()
