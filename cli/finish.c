@@ -60,5 +60,5 @@ bool config_finish(Config *config, GError **err)
     hand_irqchip_over(config);
     qtest_without_accel(config);
     return check_kernel(config, err) && check_parent(config, err) && smp_complete(config, err) && memory_check(config, err) && chardev_defaults(config, err) &&
-           drives_finish(config, err);
+           drives_finish(config, err) && finish_networks(config, err);
 }

@@ -74,8 +74,10 @@ const Option run_options[] = {
     { "smbios", "smbios[]", "file=FILE | type=N[,KEY=VALUE,...]", "SMBIOS structures or fields of them", opt_smbios },
 
     HEADING("Network options"),
-    { "nic", NULL, "none", "no network card", opt_only_none },
-    { "net", NULL, "none", "no network card", opt_only_none },
+    { "netdev", "netdevs[]", "BACKEND,id=NAME[,KEY=VALUE,...]",
+      "a network for a card; '-netdev help' lists the backends, '-netdev BACKEND,help' its keys", opt_netdev },
+    { "nic", "netdevs[]", "none | BACKEND[,model=MODEL][,mac=ADDRESS][,KEY=VALUE,...]", "a card and its network in one; none: no card", opt_nic },
+    { "net", "netdevs[]", "none | nic[,model=MODEL][,macaddr=ADDRESS] | BACKEND[,KEY=VALUE,...]", "the old spelling: a card, and its network, apart", opt_net },
 
     HEADING("Character device options"),
     { "chardev", "chardevs[]", "BACKEND,id=NAME[,KEY=VALUE,...]",

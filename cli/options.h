@@ -21,6 +21,7 @@ typedef struct Config {
     bool domain_open;                      /* it was applied, and options beside it may replace what it said */
     bool accel_given, smp_given;           /* beside it */
     GPtrArray *pools, *networks;           /* "NAME=VALUE", NULL at the end; NULL when there are none */
+    unsigned old_cards, old_backends;      /* -net nic, and -net with a backend */
     bool nographic, display_given, serial_given, monitor_given, snapshot;
 } Config;
 
@@ -74,6 +75,8 @@ bool chardev_defaults(Config *config, GError **err);
 /* opt-device.c */  OptionApply opt_device, opt_global;
 /* opt-drive.c */   OptionApply opt_drive, opt_drive_at, opt_snapshot;
 bool drives_finish(Config *config, GError **err);
+/* opt-netdev.c */ OptionApply opt_netdev, opt_nic, opt_net;
+bool finish_networks(Config *config, GError **err);
 /* opt-blockdev.c */ OptionApply opt_blockdev, opt_object;
 void options_print_devices(void);
 bool drive_image(Config *config, const char *path, GError **err);      /* the bare word on the command line */

@@ -19,6 +19,7 @@
 #include "hw/machine/firmware.h"
 #include "monitor/qtest.h"
 #include "monitor/session.h"
+#include "net/netdev.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,6 +233,22 @@ static bool make_backends(Run *run, GError **err)
     return objects_add(value_get(run->tree, "objects"), err) && drives_open(run->tree, err);
 }
 
+static bool open_networks(Run *run, GError **err)
+{
+    const Value *list = value_get(run->tree, "netdevs");
+
+    for (size_t i = 0; i < value_length(list); i++) {
+        const Value *config = value_at(list, i);
+        if (!netdev_new(config, err)) {
+            if (value_origin(config)) {
+                g_prefix_error(err, "%s: ", value_origin(config));
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool build_machine(Run *run, GError **err)
 {
     run->machine = machine_build(run->tree, err);
@@ -339,7 +356,7 @@ static bool start(Run *run, GError **err)
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
     prepare_process, go_to_background, write_pidfile, begin_log, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
-    make_backends, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, start, tell_parent,
+    make_backends, open_networks, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, start, tell_parent,
 };
 
 static void clean_up(Run *run)
@@ -352,6 +369,7 @@ static void clean_up(Run *run)
         machine_free(run->machine);
     }
     blk_close_all();
+    netdev_remove_all();
     objects_remove_all();
     chardev_remove_all();
     pidfile_remove();

@@ -15,7 +15,7 @@ static const struct { const char *name, *instead; } known_elsewhere[] = {
     { "balloon", "use -device virtio-balloon-pci" }, { "chroot" }, { "compat" }, { "ctrl-grab" }, { "curses" }, { "dfilter" },
     { "dtb" }, { "dump-vmstate" }, { "enable-fips" }, { "enable-sync-profile" }, { "fsdev" },
     { "full-screen" }, { "g" }, { "gdb" }, { "icount" }, { "incoming" }, { "iscsi" }, { "k" }, { "loadvm" }, { "mem-path" },
-    { "mem-prealloc" }, { "mtdblock" }, { "netdev" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
+    { "mem-prealloc" }, { "mtdblock" }, { "no-fd-bootchk" }, { "no-quit" }, { "numa" },
     { "nouserconfig", "use -no-user-config" }, { "old-param" }, { "only-migratable" }, { "option-rom" },
     { "perfmap" }, { "pflash" }, { "plugin" }, { "portrait" }, { "preconfig" }, { "prom-env" }, { "qmp-pretty" },
     { "realtime", "use -overcommit" }, { "rotate" }, { "s" }, { "sd" }, { "sdl" }, { "seed" },

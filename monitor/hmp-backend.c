@@ -155,13 +155,26 @@ void hmp_set_link(Session *session, const Words *words, GString *out)
     hmp_do(session, out, "set_link", args);
 }
 
-/* "[ID] RULE": no backend can forward yet, whatever its name. */
-void hmp_hostfwd(Session *session, const Words *words, GString *out)
+/* "[ID] RULE" */
+static void forward(Session *session, const Words *words, GString *out, const char *command)
 {
-    (void)session;
+    Value *args = hmp_args("rule", words->items[words->count > 1 ? 1 : 0]);
+
     if (words->count > 1) {
-        g_string_append_printf(out, "unrecognized netdev id '%s'\n", words->items[0]);
-    } else {
-        g_string_append(out, "user mode network stack not in use\n");
+        value_set(args, "id", value_new_string(words->items[0]));
     }
+    g_autoptr(Value) reply = hmp_qmp(session, out, command, args);
+    if (reply) {
+        g_string_append(out, value_get_string(reply, "human-readable-text", ""));
+    }
+}
+
+void hmp_hostfwd_add(Session *session, const Words *words, GString *out)
+{
+    forward(session, words, out, "x-hostfwd-add");
+}
+
+void hmp_hostfwd_remove(Session *session, const Words *words, GString *out)
+{
+    forward(session, words, out, "x-hostfwd-remove");
 }

@@ -56,13 +56,28 @@ INFO(info_uuid)
     g_string_append_printf(out, "%s\n", text(reply, "UUID"));
 }
 
-INFO(info_jit)
+static void human(Session *session, GString *out, const char *query)
 {
-    g_autoptr(Value) reply = hmp_qmp(session, out, "x-query-jit", NULL);
+    g_autoptr(Value) reply = hmp_qmp(session, out, query, NULL);
 
     if (reply) {
         g_string_append(out, value_get_string(reply, "human-readable-text", ""));
     }
+}
+
+INFO(info_jit)
+{
+    human(session, out, "x-query-jit");
+}
+
+INFO(info_network)
+{
+    human(session, out, "x-query-network");
+}
+
+INFO(info_usernet)
+{
+    human(session, out, "x-query-usernet");
 }
 
 INFO(info_kvm)
@@ -360,11 +375,13 @@ const HmpCommand hmp_infos[] = {
     { "mice", NULL, "pointing devices", info_mice },
     { "mtree", NULL, "what lies where in memory and port space", info_mtree },
     { "name", NULL, "the guest's name", info_name },
+    { "network", NULL, "networks and the cards in them", info_network },
     { "pci", NULL, "PCI devices", info_pci },
     { "qom-tree", "[path]", "the tree of objects", info_qom_tree },
     { "qtree", NULL, "buses, devices and their properties", info_qtree },
     { "registers", "[-a]", "registers of the first processor, or of all", info_registers },
     { "status", NULL, "whether the guest runs", info_status },
+    { "usernet", NULL, "connections and forwards of user networks", info_usernet },
     { "uuid", NULL, "the guest's UUID", info_uuid },
     { "version", NULL, "the version of the protocol and of the program", info_version },
     { .name = NULL } };

@@ -34,7 +34,7 @@ CpuState *hmp_registers(void);             /* of processor 0, for one command; t
 /* Commands: hmp-input.c, hmp-backend.c. */
 typedef void HmpRun(Session *session, const Words *words, GString *out);
 HmpRun hmp_sendkey, hmp_mouse_move, hmp_mouse_button, hmp_mouse_set, hmp_screendump;
-HmpRun hmp_chardev_add, hmp_chardev_change, hmp_netdev_add, hmp_netdev_del, hmp_set_link, hmp_hostfwd;
+HmpRun hmp_chardev_add, hmp_chardev_change, hmp_netdev_add, hmp_netdev_del, hmp_set_link, hmp_hostfwd_add, hmp_hostfwd_remove;
 
 /* hmp-line.c: the editor of a session's line. */
 typedef struct HmpLine HmpLine;

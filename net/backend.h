@@ -39,6 +39,8 @@ struct NetDev {
     NetKept *kept;                         /* one per queue: packets for a card without room, where it stands in a packet of many segments */
 };
 
+extern const NetBackend user_backend;
+
 /* From the backend to the card. Packets that the card cannot take now are kept, a bounded number of them; after that they are dropped. */
 void netdev_deliver(NetDev *netdev, unsigned queue, const NetPacket *packet);
 void netdev_deliver_bytes(NetDev *netdev, unsigned queue, const void *frame, size_t bytes);

@@ -39,7 +39,12 @@ struct NetKept {
 
 /* ---- the list of backends ---- */
 
-static const NetBackend *const backends[] = { NULL };
+static const NetBackend *const backends[] = {
+#ifdef HAVE_SLIRP
+    &user_backend,
+#endif
+    NULL,
+};
 
 static const NetBackend *backend_find(const char *name)
 {
