@@ -38,7 +38,7 @@ static const char *kind_in_words(const Field *key)
         return key->kind == FIELD_BOOL ? "on|off" : "on|off|auto";
     case FIELD_SIZE:
         return "SIZE";
-    case FIELD_STR:
+    case FIELD_STR: case FIELD_VALUE:
         return "TEXT";
     case FIELD_LINK:
         return "ID";

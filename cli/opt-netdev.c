@@ -178,9 +178,9 @@ static bool add_card(Config *config, Value *keys, const char *netdev, GError **e
     return true;
 }
 
-static char *free_id(Config *config, const char *stem)
+static char *free_id(const Config *config, const char *stem)
 {
-    const Value *list = config_list(config, "netdevs");
+    const Value *list = value_get(config->tree, "netdevs");
 
     for (unsigned nr = 0;; nr++) {
         g_autofree char *id = g_strdup_printf("%s%u", stem, nr);
@@ -268,8 +268,8 @@ bool finish_networks(Config *config, GError **err)
         return fail(err, ENOTSUP, "-net: %u cards and %u backends in one hub are not supported; say -nic for each card, or -netdev hubport", config->old_cards,
                     config->old_backends);
     }
-    Value *devices = config_list(config, "devices");
-    for (size_t i = 0; config->old_cards && !config->old_backends && i < value_length(devices); i++) {
+    const Value *devices = config->old_cards && !config->old_backends ? value_get(config->tree, "devices") : NULL;
+    for (size_t i = 0; i < value_length(devices); i++) {
         Value *device = value_at(devices, i);
         if (g_str_has_prefix(value_get_string(device, "netdev", ""), "hub0port")) {
             value_remove(device, "netdev");        /* a card without a cable */

@@ -38,6 +38,7 @@ const DeviceModel *const device_models[] = {
     &scsi_hd_model,
     &virtio_balloon_models[0], &virtio_balloon_models[1], &virtio_balloon_models[2],
     &virtio_blk_models[0], &virtio_blk_models[1], &virtio_blk_models[2],
+    &virtio_net_models[0], &virtio_net_models[1], &virtio_net_models[2],
     &virtio_rng_models[0], &virtio_rng_models[1], &virtio_rng_models[2],
     &virtio_scsi_models[0], &virtio_scsi_models[1], &virtio_scsi_models[2],
     &virtio_serial_models[0], &virtio_serial_models[1], &virtio_serial_models[2],

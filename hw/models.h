@@ -15,6 +15,6 @@ extern const DeviceModel apic_model, ioapic_model, isa_i8259_model;
 extern const DeviceModel scsi_cd_model, scsi_hd_model;
 extern const DeviceModel hpet_model, isa_pit_model, mc146818rtc_model;
 /* X-pci, X-pci-transitional, X-pci-non-transitional (hw/virtio/virtio-pci.h). */
-extern const DeviceModel virtio_balloon_models[3], virtio_blk_models[3], virtio_rng_models[3], virtio_scsi_models[3],
+extern const DeviceModel virtio_balloon_models[3], virtio_blk_models[3], virtio_net_models[3], virtio_rng_models[3], virtio_scsi_models[3],
                          virtio_serial_models[3];
 extern const DeviceModel virtconsole_model, virtserialport_model;

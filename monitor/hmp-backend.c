@@ -163,9 +163,12 @@ static void forward(Session *session, const Words *words, GString *out, const ch
     if (words->count > 1) {
         value_set(args, "id", value_new_string(words->items[0]));
     }
+    gsize begin = out->len;
     g_autoptr(Value) reply = hmp_qmp(session, out, command, args);
     if (reply) {
         g_string_append(out, value_get_string(reply, "human-readable-text", ""));
+    } else if (g_str_has_prefix(out->str + begin, "Error: ")) {
+        g_string_erase(out, (gssize)begin, (gssize)strlen("Error: "));         /* these two commands have no such word before */
     }
 }
 

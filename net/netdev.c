@@ -3,7 +3,7 @@
  * netdev.c - the gate between a network card and the host: who is plugged into whom, lengths, links, offloads, packets that wait
  *
  * Threads  main loop or a vCPU thread, machine lock held
- * Tests    tests/unit/netdev.c, tests/fuzz/net-offload.c
+ * Tests    tests/unit/netdev.c, tests/fuzz/virtio-net.c
  */
 #include "net/backend.h"
 #include "base/error.h"

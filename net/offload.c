@@ -5,7 +5,7 @@
  * Models   the offload header of Virtio 1.2, 5.1.6; TCP over IPv4 and IPv6 (RFC 791, 8200, 9293), the checksum of RFC 1071
  * Omits    UDP fragmentation (UFO), which no card here offers
  * Threads  any
- * Tests    tests/unit/netdev.c, tests/fuzz/net-offload.c
+ * Tests    tests/unit/netdev.c, tests/fuzz/virtio-net.c
  *
  * A packet is never copied: its headers are, into a buffer on the stack, and the rest of it follows as pieces of the caller's.
  */

@@ -3,7 +3,7 @@
  * user-forward.c - ways into the user-mode network from the host (hostfwd) and out of it to a program or a stream (guestfwd)
  *
  * Threads  main loop, machine lock held
- * Tests    tests/unit/net-user.c, tests/qmp/net.py
+ * Tests    tests/qmp/net.py
  */
 #include "net/user.h"
 #include "base/char/chardev.h"

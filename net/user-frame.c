@@ -4,7 +4,7 @@
  *
  * Models   Ethernet, IPv4 (RFC 791), IPv6 (RFC 8200), TCP's segment size option (RFC 9293, 3.7.1), ARP (RFC 826)
  * Threads  main loop or a vCPU thread, machine lock held
- * Tests    tests/unit/net-user.c, tests/fuzz/net-user.c
+ * Tests    tests/fuzz/net-user.c, tests/guest/net.py
  *
  * The stack works segment by segment, and what a segment costs hardly depends on its size. So the guest's segments go in as the guest made them, up to
  * 64 KiB, and when a guest opens a connection the stack is told that it takes such segments, whatever it said; what it said is remembered, and what

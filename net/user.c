@@ -5,7 +5,7 @@
  * Models   the network of QEMU's -netdev user: keys, addresses and defaults
  * Omits    smb=
  * Threads  main loop, and vCPU threads for packets to the stack; machine lock held
- * Tests    tests/unit/net-user.c, tests/qmp/net.py, tests/guest/net.py
+ * Tests    tests/cli/options.py, tests/qmp/net.py, tests/guest/net.py
  *
  * The stack asks before each wait of the main loop which sockets it is interested in, and for how long at most: a GSource of its own.
  */

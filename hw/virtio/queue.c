@@ -573,7 +573,7 @@ QueueElement *queue_next(Queue *queue)
 
 /* ---- pushing ---- */
 
-void queue_push(QueueElement *element, size_t written)
+void queue_fill(QueueElement *element, size_t written)
 {
     Queue *queue = element->queue;
     uint16_t head = element->head;
@@ -582,20 +582,35 @@ void queue_push(QueueElement *element, size_t written)
     written = MIN(written, element->in_total);
     release_element(queue, element, written);
     if (usable(queue)) {
-        struct UsedEntry *entry = &queue->used->ring[queue->next_used & queue->mask];
+        struct UsedEntry *entry = &queue->used->ring[queue->next_used++ & queue->mask];
         entry->head = head;
         entry->written = (uint32_t)written;
         used_written(queue, entry, sizeof *entry);
-        __atomic_store_n(&queue->used->index, ++queue->next_used, __ATOMIC_RELEASE);
-        used_written(queue, &queue->used->index, sizeof(uint16_t));
-        if (!queue->pushed) {
-            queue->pushed = true;
-            queue->setup.ops->pushed(queue->setup.opaque);
-        }
     }
     if (queue->detached && queue->in_flight == 0 && queue->setup.ops->idle) {
         queue->setup.ops->idle(queue->setup.opaque);
     }
+}
+
+void queue_publish(Queue *queue)
+{
+    if (!usable(queue)) {
+        return;
+    }
+    __atomic_store_n(&queue->used->index, queue->next_used, __ATOMIC_RELEASE);
+    used_written(queue, &queue->used->index, sizeof(uint16_t));
+    if (!queue->pushed) {
+        queue->pushed = true;
+        queue->setup.ops->pushed(queue->setup.opaque);
+    }
+}
+
+void queue_push(QueueElement *element, size_t written)
+{
+    Queue *queue = element->queue;
+
+    queue_fill(element, written);
+    queue_publish(queue);
 }
 
 bool queue_must_interrupt(Queue *queue)

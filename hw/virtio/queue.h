@@ -85,6 +85,9 @@ bool queue_budget_spent(const Queue *queue);
 /* Gives it back; written: how many bytes of `in`, from its start, hold an answer (as it was popped). The memory is unmapped,
  * marked dirty, its translated code dropped. The driver is not interrupted yet. */
 void queue_push(QueueElement *element, size_t written);
+/* The same in two steps, for answers in several elements that the driver must see together or not at all: each is filled, all are published. */
+void queue_fill(QueueElement *element, size_t written);
+void queue_publish(Queue *queue);
 /* As if it had never been popped; only the last one that was, and nothing was pushed or popped since. */
 void queue_unpop(QueueElement *element);
 /* After a batch of pushes: does the driver want an interrupt for them? Asks once. */

@@ -294,7 +294,9 @@ bool driver_used(Driver *driver, unsigned queue, uint16_t *head, uint32_t *writt
         io_loop_turn(io_loop_main(), false);
     }
     uint64_t entry = ring->used + 4 + 8 * (ring->seen % ring->size);
-    *head = (uint16_t)rig_load(driver->rig, entry, 4);
+    if (head) {
+        *head = (uint16_t)rig_load(driver->rig, entry, 4);
+    }
     if (written) {
         *written = (uint32_t)rig_load(driver->rig, entry + 4, 4);
     }

@@ -58,7 +58,7 @@ void driver_describe(Driver *driver, unsigned queue, uint16_t index, Piece piece
 uint16_t driver_chain(Driver *driver, unsigned queue, const Piece *pieces, unsigned count);    /* linked one by one; its head; not offered yet */
 void driver_offer(Driver *driver, unsigned queue, uint16_t head);
 void driver_kick(Driver *driver, unsigned queue);
-/* Turns the main loop until queue has an entry not looked at; false when there is none within two seconds. written may be NULL. */
+/* Turns the main loop until queue has an entry not looked at; false when there is none within two seconds. head and written may be NULL. */
 bool driver_used(Driver *driver, unsigned queue, uint16_t *head, uint32_t *written);
 void driver_turn(Driver *driver);          /* a few turns */
 /* chain, offer, kick, and the wait for its return; bytes written, or -1. */

@@ -35,7 +35,7 @@ def _():
 @case("every command and info has a line of help, and every info says something")
 def _():
     with Vm(*ARGS, "-object", "iothread,id=io0", "-device", "virtio-rng-pci,id=r", "-drive", "if=none,id=d,file=null-co://,format=raw",
-            "-device", "virtio-blk-pci,drive=d", "-device", "ide-cd,id=cd") as vm:
+            "-device", "virtio-blk-pci,drive=d", "-device", "ide-cd,id=cd", "-netdev", "user,id=n") as vm:
         commands = re.findall(r"^(\S+) .*-- \w", say(vm, "help"), re.M)
         infos = re.findall(r"^info (\S+) .*-- \w", say(vm, "info"), re.M)
         check(len(commands) >= 16 and len(infos) >= 15 and len(say(vm, "help").splitlines()) == len(commands), (commands, infos))

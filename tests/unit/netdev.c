@@ -1,65 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* netdev.c - the gate between a card and a backend, from both sides: links, lengths, packets that wait, offloads */
 #include "base/bytes.h"
-#include "net/backend.h"
 #include "net/offload.h"
+#include "tests/rig/wire.h"
 #include <glib.h>
 #include <string.h>
-
-typedef struct Wire {                      /* a backend that keeps what it is sent */
-    NetDev netdev;
-    GPtrArray *frames;                     /* GBytes */
-    unsigned most;                         /* then it has no room */
-    unsigned rooms;
-} Wire;
-
-static bool wire_open(NetDev *netdev, GError **err)
-{
-    (void)err;
-    ((Wire *)netdev)->frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-    ((Wire *)netdev)->most = 1000;
-    return true;
-}
-
-static void wire_close(NetDev *netdev)
-{
-    g_ptr_array_free(((Wire *)netdev)->frames, TRUE);
-}
-
-static GBytes *bytes_of(const NetPacket *packet)
-{
-    uint8_t *frame = g_malloc(packet->bytes);
-    size_t at = 0;
-
-    for (size_t i = 0; i < packet->count; i++) {
-        memcpy(frame + at, packet->iov[i].iov_base, packet->iov[i].iov_len);
-        at += packet->iov[i].iov_len;
-    }
-    g_assert_cmpuint(at, ==, packet->bytes);
-    return g_bytes_new_take(frame, at);
-}
-
-static NetResult wire_send(NetDev *netdev, unsigned queue, const NetPacket *packet)
-{
-    Wire *wire = (Wire *)netdev;
-
-    g_assert_cmpuint(queue, ==, 0);
-    if (wire->frames->len == wire->most) {
-        return NET_WAIT;
-    }
-    g_ptr_array_add(wire->frames, bytes_of(packet));
-    return NET_DONE;
-}
-
-static void wire_room(NetDev *netdev, unsigned queue)
-{
-    (void)queue;
-    ((Wire *)netdev)->rooms++;
-}
-
-static const Field no_keys[] = { FIELD_END };
-static const NetBackend wire_backend = { .name = "wire", .help = "a test's", .size = sizeof(Wire), .keys = no_keys, .open = wire_open, .close = wire_close,
-                                         .send = wire_send, .room = wire_room };
 
 typedef struct Card {
     GPtrArray *frames;
@@ -77,7 +22,7 @@ static NetResult card_receive(void *opaque, unsigned queue, const NetPacket *pac
         return NET_WAIT;
     }
     card->last = packet->offload;
-    g_ptr_array_add(card->frames, bytes_of(packet));
+    g_ptr_array_add(card->frames, wire_bytes(packet));
     return NET_DONE;
 }
 
@@ -100,18 +45,9 @@ static void card_gone(void *opaque)
 static const NetUser card_user = { .receive = card_receive, .sent = card_sent, .link = card_link, .gone = card_gone };
 static const uint8_t mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
-static Wire *new_wire(const char *id)
-{
-    g_autoptr(Value) config = value_new_object();
-    NetDev *netdev = netdev_make(&wire_backend, id);
-
-    g_assert_true(netdev_begin(netdev, config, NULL));
-    return (Wire *)netdev;
-}
-
 static Wire *begin(Card *card)
 {
-    Wire *wire = new_wire("w0");
+    Wire *wire = wire_new("w0", 1, 0);
 
     *card = (Card){ .frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref), .most = 1000, .up = true };
     g_assert_true(netdev_attach(&wire->netdev, &card_user, card, "c0", "test-card", mac, NULL));
