@@ -7,6 +7,7 @@
 #include "accel/soft/flat.h"
 #include "accel/soft/mmu.h"
 #include "accel/soft/walk.h"
+#include <string.h>
 
 /* Present, writable where it is data, base 0, and no limit that an access could meet. */
 static bool segment_is_flat(const CpuSegment *segment, bool code)
@@ -59,6 +60,23 @@ static uint32_t key_of(const SoftCpu *cpu)
     return key;
 }
 
+/* Bases come and go with each far call of real mode, a few of them again and again. When the numbers run out, all stamps become void. */
+static uint32_t place_of(SoftCpu *cpu, uint32_t base)
+{
+    uint64_t *place = &cpu->sys.places[(base >> 4 ^ base >> 10) % CODE_PLACES];
+
+    if (base == 0 || *place >> 32 == base) {
+        return base == 0 ? 0 : (uint32_t)*place;
+    }
+    if (cpu->sys.places_used == PLACE_LIMIT - 1) {
+        memset(cpu->sys.places, 0, sizeof cpu->sys.places);
+        cpu->sys.places_used = 0;
+        tlb_flush_all(cpu);
+    }
+    *place = (uint64_t)base << 32 | ++cpu->sys.places_used;
+    return cpu->sys.places_used;
+}
+
 void soft_mode_changed(SoftCpu *cpu)
 {
     const CpuSegment *cs = &cpu->segment[SEG_CS];
@@ -71,6 +89,7 @@ void soft_mode_changed(SoftCpu *cpu)
         cpu->code_size = cs->attributes & ATTR_DB ? 4 : 2;
         cpu->flat = all_flat(cpu);
     }
+    cpu->sys.code_place = place_of(cpu, cpu->code_size == 8 ? 0 : (uint32_t)cs->base);
     debug_update(cpu);
     cpu->sys.tlb_mode = (uint8_t)table_of(cpu);
     cpu->tlb = cpu->tables[cpu->sys.watching || mmu_alignment_checked(cpu) ? TLB_CHECKED : cpu->sys.tlb_mode];

@@ -44,6 +44,7 @@ typedef enum {
     DELIVER_ICEBP,                         /* F1h: neither */
 } DeliverKind;
 
+enum { CODE_PLACES = 64 };
 typedef struct SoftSystem {
     CpuidConfig cpuid;
     bool intel;                            /* by the CPUID's vendor: SYSCALL and SYSENTER differ */
@@ -76,7 +77,13 @@ typedef struct SoftSystem {
     bool step_armed;                       /* TF was set when the instruction began */
     TlbUse use[3];                         /* of tables[TLB_USER .. TLB_SUPERVISOR_AC] */
     FetchEntry fetch[2][FETCH_ENTRIES];
+    uint32_t code_place;                   /* a number for CS's base, in the stamps: the jump cache knows offsets only. 0: base 0 */
+    uint32_t places_used;
+    uint64_t places[CODE_PLACES];          /* bases by a hash of them, each with its number in the low bits; 0: none */
 } SoftSystem;
+
+/* Where the number of CS's base stands in a stamp, above the mode_key and below STAMP_LOCAL. */
+enum { PLACE_SHIFT = 16, PLACE_LIMIT = 1 << 14 };
 
 /* mode_key: what decoding and the choice of handlers depend on. Made by soft_mode_changed(). */
 enum {

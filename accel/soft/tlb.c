@@ -21,8 +21,10 @@ _Static_assert((int)TLB_SLOTS == (int)TLB_ENTRIES, "one flag byte per slot");
 
 void tlb_stamp(SoftCpu *cpu)
 {
-    cpu->stamp_local = cpu->sys.fetch_generation << 32 | STAMP_LOCAL | cpu->mode_key;
-    cpu->stamp = cpu->cpl == 3 ? cpu->stamp_local : cpu->sys.global_generation << 32 | cpu->mode_key;
+    uint64_t key = cpu->mode_key | cpu->sys.code_place << PLACE_SHIFT;
+
+    cpu->stamp_local = cpu->sys.fetch_generation << 32 | STAMP_LOCAL | key;
+    cpu->stamp = cpu->cpl == 3 ? cpu->stamp_local : cpu->sys.global_generation << 32 | key;
     jit_restamp(cpu);
 }
 

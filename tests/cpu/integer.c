@@ -326,6 +326,24 @@ static void test_crossing(void)
     }
 }
 
+/* Returns to one offset in two segments of real mode, in turn: where it was found the last time is another place. */
+static void test_one_offset_in_two_segments(void)
+{
+    static const uint8_t begin[] = { 0xb8, 0x10, 0x01, 0x50, 0xc3 };                               /* mov $110h, %ax; push %ax; ret */
+    static const uint8_t first[] = { 0x43, 0xea, 0x00, 0x01, 0x00, 0x20 };                         /* inc %bx; ljmp 2000h:100h */
+    static const uint8_t second[] = { 0x83, 0xc3, 0x10, 0xe2, 0x01, 0xf4, 0xea, 0x00, 0x01, 0x00, 0x10 };     /* add $16, %bx; loop 1f; hlt; 1: ljmp 1000h:100h */
+    Harness *h = harness_new(2, 0);
+
+    memcpy(h->bytes + 0x10100, begin, sizeof begin);
+    memcpy(h->bytes + 0x10110, first, sizeof first);
+    memcpy(h->bytes + 0x20100, begin, sizeof begin);
+    memcpy(h->bytes + 0x20110, second, sizeof second);
+    harness_code(h, SNIPPET(16, "mov $5, %cx; mov %cr0, %eax; and $0x7ffffffe, %eax; mov %eax, %cr0; ljmp $0x1000, $0x100"));
+    g_assert_cmpint(soft_run_fast(h->cpu), ==, SOFT_HALTED);
+    expect_reg(h, GPR_RBX, 0x55);
+    harness_free(h);
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -352,6 +370,7 @@ int main(int argc, char **argv)
     g_test_add_func("/integer/hot-page", test_hot_page);
     g_test_add_func("/integer/dma", test_dma);
     g_test_add_func("/integer/crossing", test_crossing);
+    g_test_add_func("/integer/one-offset-in-two-segments", test_one_offset_in_two_segments);
     status = g_test_run();
     harness_free(code_64);
     harness_free(code_32);

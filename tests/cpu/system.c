@@ -229,6 +229,24 @@ static void delivery_real(void)
     bare_free(bare);
 }
 
+/* More bases of CS than there are numbers for them: neighbours never look alike. */
+static void numbers_of_bases(void)
+{
+    Bare *bare = bare_new(RAM_BYTES);
+    SoftCpu *cpu = bare->cpu;
+    uint64_t before = 0;
+
+    for (uint32_t selector = 1; selector < 40000; selector++) {
+        segment_set_real(&cpu->segment[SEG_CS], (uint16_t)selector);
+        soft_mode_changed(cpu);
+        g_assert_cmphex(cpu->stamp, !=, before);
+        before = cpu->stamp;
+        soft_mode_changed(cpu);
+        g_assert_cmphex(cpu->stamp, ==, before);
+    }
+    bare_free(bare);
+}
+
 /* Table 6-5: every vector met while delivering every vector. */
 static int oracle_nested(unsigned first, unsigned second)
 {
@@ -615,6 +633,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu/system/delivery 64-bit", delivery_64);
     g_test_add_func("/cpu/system/delivery frames 64-bit", delivery_frames_64);
     g_test_add_func("/cpu/system/delivery real mode", delivery_real);
+    g_test_add_func("/cpu/system/numbers of bases", numbers_of_bases);
     g_test_add_func("/cpu/system/nested exceptions", nesting);
     g_test_add_func("/cpu/system/control registers", control_registers);
     g_test_add_func("/cpu/system/privileged instructions", privileged);
