@@ -255,8 +255,15 @@ bool opt_display(Config *config, const Option *option, const char *text, GError 
 
 bool opt_vga(Config *config, const Option *option, const char *text, GError **err)
 {
-    if (!opt_only_none(config, option, text, err) || config->shown) {
-        return config->shown;
+    static const char *const other[] = { "cirrus", "vmware", "qxl", "xenfb", "tcx", "cg3", "virtio", NULL };
+
+    if (strcmp(text, "help") == 0) {
+        puts("none                 no display adapter\nstd                  standard VGA");
+        return config_show(config);
+    }
+    if (strcmp(text, "none") != 0 && strcmp(text, "std") != 0) {
+        return g_strv_contains(other, text) ? fail(err, ENOTSUP, "that display adapter is not supported yet; there are std and none")
+                                            : fail(err, EINVAL, "there is no such display adapter; there are std and none");
     }
     value_set(config->tree, option->path, value_new_string(text));
     return true;

@@ -65,7 +65,7 @@ const Option run_options[] = {
     HEADING("Display options"),
     { "nographic", NULL, NULL, "no display: serial port and monitor share the terminal; Ctrl-A h tells the keys", opt_nographic },
     { "display", NULL, "none", "no window", opt_display },
-    { "vga", "vga", "none", "no display adapter", opt_vga },
+    { "vga", "vga", "std|none", "the display adapter; default: none yet", opt_vga },
     { "vnc", NULL, "none", "no VNC server", opt_only_none },
 
     HEADING("Options for PCs"),

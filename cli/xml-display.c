@@ -9,9 +9,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Adapters are there; who would show their screens is not. */
 static bool has_display(const XmlWork *work)
 {
-    return !work->options->has_model || work->options->has_model("VGA") || work->options->has_model("cirrus-vga");
+    return !work->options->has_model;
 }
 
 /* Keyboard and mouse of the PS/2 kind are part of a PC. */
@@ -98,7 +99,7 @@ static bool graphics(XmlWork *work, XmlNode *node, unsigned number, GError **err
         return true;
     }
     if (!has_display(work)) {
-        xml_lacks(work, spice ? "there is no display yet; SPICE becomes VNC once there is one" : "there is no display yet");
+        xml_lacks(work, spice ? "there is no VNC yet; SPICE becomes VNC once there is" : "there is no VNC yet");
     } else if (spice && work->options->has_model) {
         xml_warn(node, "there is no SPICE yet: the display is shown by VNC instead");
     }

@@ -24,6 +24,7 @@ const DeviceModel *const device_models[] = {
     &isa_i8259_model,
     &isa_pit_model,
     &isa_serial_model,
+    &stdvga_model,
     &ioapic_model,
     &mc146818rtc_model,
     &pc_testdev_model,

@@ -6,7 +6,7 @@
 enum { PC_BOARDS = 11 };                  /* pc-i440fx-7.2 down to 4.1 */
 extern const BoardModel none_board, pc_boards[PC_BOARDS];
 
-extern const DeviceModel isa_debug_exit_model, isa_debugcon_model, isa_serial_model;
+extern const DeviceModel isa_debug_exit_model, isa_debugcon_model, isa_serial_model, stdvga_model;
 extern const DeviceModel i440fx_pcihost_model, i440fx_model, cpu_hotplug_model, pci_hotplug_model, piix3_model, piix4_pm_model;
 extern const DeviceModel fw_cfg_model, ide_cd_model, ide_hd_model, piix_ide_model;
 extern const DeviceModel floppy_model, i8257_model, isa_fdc_model;

@@ -5,17 +5,23 @@
  * send-key presses its keys one after the other and lets them go in reverse order, a moment after each, on the guest's clock: a machine
  * that stands is not typed at. What is to come waits in a queue of QUEUE_MOST changes.
  *
- * Omits    pictures, until there is a display: the command says what QEMU says without one
  * Threads  main loop, machine lock held
  * Tests    tests/qmp/input.py
  */
+#include "base/error.h"
+#include "base/open.h"
 #include "base/timer.h"
 #include "hw/input/ps2.h"
 #include "monitor/commands.h"
+#include "ui/console.h"
 #include "ui/input.h"
 #include "ui/keys.h"
+#include "ui/screendump.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/input-event-codes.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { QUEUE_MOST = 1024, HOLD_MS = 100, HOLD_MOST_MS = 60000, NUMBER_PREFIXED = 0x80, SET1_PREFIX = 0xe000 };
 
@@ -153,24 +159,28 @@ static void send_event(const Value *event)
     }
 }
 
-/* A screen's own keyboard and mouse: no device has a screen, so naming one is an error. */
-static bool check_screen(const Value *args, GError **err)
+/* The screen that device= and head= name; *found NULL without device=. False: there is none, and *err says so. */
+static bool find_screen(const Value *args, Console **found, GError **err)
 {
     const char *id = value_get_string(args, "device", NULL);
+    int64_t head = value_get_int(args, "head", 0);
+    Device *device = id ? machine_find_device(qmp_machine(), id) : NULL;
 
-    if (id && !machine_find_device(qmp_machine(), id)) {
+    *found = device && head >= 0 && head <= UINT32_MAX ? console_of(device, (unsigned)head) : NULL;
+    if (id && !device) {
         qmp_fail(err, QMP_DEVICE_NOT_FOUND, "Device '%s' not found", id);
-    } else if (id) {
-        qmp_fail(err, QMP_GENERIC_ERROR, "Device %s (head %" G_GINT64_FORMAT ") is not bound to a QemuConsole", id, value_get_int(args, "head", 0));
+    } else if (id && !*found) {
+        qmp_fail(err, QMP_GENERIC_ERROR, "Device %s (head %" G_GINT64_FORMAT ") is not bound to a QemuConsole", id, head);
     }
-    return !id;
+    return !id || *found;
 }
 
 QMP_HANDLER(input_send_event)
 {
     const Value *events = value_get(args, "events");
+    Console *screen;
 
-    if (!check_screen(args, err)) {
+    if (!find_screen(args, &screen, err)) {
         return NULL;
     }
     if (!guest_hears()) {
@@ -189,12 +199,44 @@ QMP_HANDLER(input_send_event)
     return qmp_done();
 }
 
+static bool write_picture(const Surface *surface, const char *path, bool png, GError **err)
+{
+    int fd = host_open("screendump", path, O_WRONLY | O_CREAT | O_TRUNC, 0666, err);
+
+    if (fd < 0) {
+        return false;
+    }
+    bool good = png ? screendump_png(surface, fd, path, err) : screendump_ppm(surface, fd, path, err);
+    if (close(fd) != 0 && good) {
+        good = fail(err, errno, "cannot write '%s': %s", path, g_strerror(errno));
+    }
+    if (!good) {
+        unlink(path);
+    }
+    return good;
+}
+
 QMP_HANDLER(screendump)
 {
+    Console *screen;
+
     if (value_get(args, "head") && !value_get(args, "device")) {
         return qmp_fail(err, QMP_GENERIC_ERROR, "'head' must be specified together with 'device'");
     }
-    return check_screen(args, err) ? qmp_fail(err, QMP_GENERIC_ERROR, "There is no console to take a screendump from") : NULL;
+    if (!find_screen(args, &screen, err)) {
+        return NULL;
+    }
+    screen = screen ? screen : console_first();
+    if (!screen) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "There is no console to take a screendump from");
+    }
+    console_update(screen);
+    const Surface *surface = console_surface(screen);
+    if (!surface->pixels) {
+        return qmp_fail(err, QMP_GENERIC_ERROR, "no surface");
+    }
+    bool png = strcmp(value_get_string(args, "format", "ppm"), "png") == 0;
+    return write_picture(surface, value_get_string(args, "filename", ""), png, err) ? qmp_done() : NULL;
 }
 
 const char *input_made_type(const char *name)

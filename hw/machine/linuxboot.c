@@ -11,10 +11,11 @@
 #include "hw/machine/linuxboot.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/field.h"
 #include <errno.h>
 #include <string.h>
 
-enum { TYPE_OF_LOADER = 0x210, LOAD_FLAGS = 0x211, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c, HEAP_END_POINTER = 0x224,
+enum { VIDEO_MODE = 0x1fa, TYPE_OF_LOADER = 0x210, LOAD_FLAGS = 0x211, RAMDISK_IMAGE = 0x218, RAMDISK_SIZE = 0x21c, HEAP_END_POINTER = 0x224,
        COMMAND_LINE_POINTER = 0x228, LOADER_UNDEFINED = 0xff, CAN_USE_HEAP = 0x80, HEAP_END = 0xde00, SETUP_MOST = 0x8000 };
 enum { DMA_READ = 2, DMA_SELECT = 8, DESCRIPTOR = 16, HEADER = 32, HEADER_SUM = 9 };
 extern const uint8_t linuxboot_rom[], linuxboot_rom_end[], linuxboot_table[], linuxboot_header[];
@@ -28,11 +29,32 @@ typedef struct Part {
     size_t size;
 } Part;
 
+/* "vga=" of the command line is the loader's to read: a mode for the set-up code, the last one that is said. */
+static uint16_t video_mode(const char *command_line)
+{
+    static const struct { const char *name; uint16_t mode; } named[] = { { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd } };
+    g_auto(GStrv) words = g_strsplit(command_line, " ", 0);
+    uint16_t mode = 0xffff;
+
+    for (char **word = words; *word; word++) {
+        const char *value = g_str_has_prefix(*word, "vga=") ? *word + 4 : NULL;
+        uint64_t number;
+        if (value && parse_uint(value, &number)) {
+            mode = (uint16_t)number;
+        }
+        for (size_t i = 0; value && i < G_N_ELEMENTS(named); i++) {
+            mode = strcmp(value, named[i].name) == 0 ? named[i].mode : mode;
+        }
+    }
+    return mode;
+}
+
 /* What a boot loader writes into the set-up code's header. */
 static uint8_t *patched_setup(const BootItems *items)
 {
     uint8_t *setup = g_memdup2(items->setup, items->setup_size);
 
+    store_le16(setup + VIDEO_MODE, video_mode(items->command_line));
     setup[TYPE_OF_LOADER] = LOADER_UNDEFINED;
     setup[LOAD_FLAGS] |= CAN_USE_HEAP;
     store_le16(setup + HEAP_END_POINTER, HEAP_END);

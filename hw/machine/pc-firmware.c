@@ -227,6 +227,7 @@ bool pc_firmware_build(PcFirmware *firmware, Machine *machine, const PcLayout *l
     AcpiTables tables = { 0 };
     bool ok;
 
+    bios = !bios && kernel && layout->vga ? default_bios : bios;
     firmware->pci_bus = layout->pci_bus;
     firmware->window_start = MAX((uint32_t)layout->below_4g, 0xc0000000u);
     if (!kernel && value_get_string(boot, "initrd", NULL)) {

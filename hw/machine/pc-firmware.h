@@ -27,6 +27,7 @@ typedef struct PcLayout {
     const Device *pm;
     uint16_t pvpanic_port;                 /* 0: there is none */
     bool cpu_hotplug, pci_hotplug;
+    bool vga;                              /* a display adapter: its BIOS must run, so a kernel is not started directly */
 } PcLayout;
 
 /* Everything is read and checked here; false and *err on a bad file. */

@@ -256,6 +256,15 @@ static bool make_piix_functions(PcBoard *pc, GError **err)
     return finish(pc->pm, err);
 }
 
+/* The display adapter that vga= asks for; -device makes others. */
+static bool make_display(PcBoard *pc, GError **err)
+{
+    Device *card;
+
+    return strcmp(value_get_string(pc->machine->config, "vga", "none"), "std") != 0 ||
+           ((card = make(pc, &stdvga_model, &pc->pci->bus, err)) && set_text(card, "addr", "02.0", err) && finish(card, err));
+}
+
 /* What ACPI needs so that PCI devices and processors can come and go. */
 static bool make_hotplug(PcBoard *pc, GError **err)
 {
@@ -381,6 +390,20 @@ static bool make_fw_cfg(PcBoard *pc, GError **err)
     return device && finish(device, err);
 }
 
+/* A display adapter, which shows nothing until its BIOS has run. */
+static bool has_vga(const PciBus *bus)
+{
+    enum { CLASS_VGA = 0x0300 };
+
+    for (unsigned devfn = 0; devfn < PCI_DEVFNS; devfn++) {
+        const PciDevice *pci = pci_bus_function(bus, devfn);
+        if (pci && pci_config_get16(pci, PCI_CLASS_DEVICE) == CLASS_VGA) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Last of all, since the tables tell of the user's devices too. */
 static bool pc_complete(Machine *machine, GError **err)
 {
@@ -392,11 +415,11 @@ static bool pc_complete(Machine *machine, GError **err)
         .apic_ids = pc->apic_ids, .cpus = pc->cpus, .max_cpus = pc->max_cpus, .serial_ports = pc->serial_ports,
         .hpet = pc->hpet != NULL, .acpi = pc->has_acpi, .pm = pc->pm,
         .pvpanic_port = pvpanic ? (uint16_t)device_get_uint(pvpanic, "ioport", 0) : 0,
-        .cpu_hotplug = pc->cpu_hotplug != NULL, .pci_hotplug = pc->pci_hotplug != NULL,
+        .vga = has_vga(pc->pci),  .cpu_hotplug = pc->cpu_hotplug != NULL, .pci_hotplug = pc->pci_hotplug != NULL,
     };
 
     const Value *boot = value_get(machine->config, "boot");
-    bool rom_first = value_get(boot, "kernel") && value_get(boot, "firmware");
+    bool rom_first = value_get(boot, "kernel") && (value_get(boot, "firmware") || layout.vga);
 
     return pc_firmware_build(&pc->firmware, pc->machine, &layout, err) &&
            (fw_cfg_file(pc->fw_cfg, "bootorder") || bootorder_add(pc->fw_cfg, machine, rom_first ? linuxboot_order : "", err));
@@ -441,7 +464,7 @@ static bool pc_build(Machine *machine, GError **err)
     pc->has_acpi = value_get_flag(options, "acpi", true) && !value_get_bool(machine->config, "no-acpi", false);
     pc->has_hpet = value_get_flag(options, "hpet", true) && !value_get_bool(machine->config, "no-hpet", false);
     return make_chipset(pc, err) && make_interrupts(pc, err) && make_cpus(pc, err) && make_timers(pc, err) && make_keyboard(pc, err) &&
-           make_serials(pc, err) && make_debug_port(pc, err) && make_floppy_controller(pc, err) && make_piix_functions(pc, err) && make_hotplug(pc, err) &&
+           make_serials(pc, err) && make_debug_port(pc, err) && make_floppy_controller(pc, err) && make_piix_functions(pc, err) && make_display(pc, err) && make_hotplug(pc, err) &&
            make_fw_cfg(pc, err) && make_drives(pc, err);
 }
 

@@ -12,13 +12,12 @@
  */
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/open.h"
 #include "hw/core/machine.h"
+#include "hw/machine/firmware.h"
 #include "hw/pci/pci.h"
 #include <errno.h>
 
 enum { BAR_PRIORITY = 1 };                 /* over the board's own ranges of the same root, as PCI claims before ISA does */
-#define ROM_LIMIT (UINT64_C(16) << 20)
 #define BAR_NOWHERE UINT64_MAX
 
 static unsigned bar_offset(unsigned index)
@@ -131,7 +130,7 @@ bool pci_add_rom(PciDevice *pci, GError **err)
     if (!pci->romfile || !*pci->romfile || !pci->rombar) {
         return true;
     }
-    if (!host_read_file("option ROM", pci->romfile, ROM_LIMIT, &data, &length, err)) {
+    if (!firmware_read("option ROM", pci->romfile, &data, &length, err)) {
         return false;
     }
     if (length < 3 || load_le16(data) != 0xaa55) {
