@@ -46,6 +46,19 @@ static int run_child(const char *keys, void (*call)(void), char **said)
     return WEXITSTATUS(status);
 }
 
+/* A kernel without the 32-bit interface answers its gate with a signal, and no filter hears of it. */
+static bool has_32bit_calls(void)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        __asm__ volatile("int $0x80" :: "a"(20) : "memory");
+        _exit(0);
+    }
+    return waitpid(child, &status, 0) == child && WIFEXITED(status);
+}
+
 static char cases_mark[1];
 
 static void *thread_body(void *opaque)
@@ -116,6 +129,11 @@ static void run_case(gconstpointer opaque)
 {
     size_t i = GPOINTER_TO_SIZE(opaque);
     g_autofree char *said = NULL;
+
+    if (cases[i].call == call_i386 && !has_32bit_calls()) {
+        g_test_skip("this kernel has no 32-bit system calls");
+        return;
+    }
     int status = run_child(cases[i].keys, cases[i].call, &said);
 
     if (!cases[i].caught) {
