@@ -55,8 +55,17 @@ static bool check_parent(const Config *config, GError **err)
            fail(err, EINVAL, "-run-with exit-with-parent=on: under -daemonize the parent ends at once");
 }
 
+/* A screen to look at, where somebody asks to look. */
+static void add_display_adapter(Config *config)
+{
+    if (value_length(value_get(config->tree, "vncs")) && !value_get(config->tree, "vga") && !value_get_bool(config->tree, "nodefaults", false)) {
+        value_set(config->tree, "vga", value_new_string("std"));
+    }
+}
+
 bool config_finish(Config *config, GError **err)
 {
+    add_display_adapter(config);
     hand_irqchip_over(config);
     qtest_without_accel(config);
     return check_kernel(config, err) && check_parent(config, err) && smp_complete(config, err) && memory_check(config, err) && chardev_defaults(config, err) &&

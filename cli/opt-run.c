@@ -247,12 +247,6 @@ bool opt_nographic(Config *config, const Option *option, const char *text, GErro
     return true;
 }
 
-bool opt_display(Config *config, const Option *option, const char *text, GError **err)
-{
-    config->display_given = true;
-    return opt_only_none(config, option, text, err);
-}
-
 bool opt_vga(Config *config, const Option *option, const char *text, GError **err)
 {
     static const char *const other[] = { "cirrus", "vmware", "qxl", "xenfb", "tcx", "cg3", "virtio", NULL };

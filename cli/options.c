@@ -64,9 +64,9 @@ const Option run_options[] = {
 
     HEADING("Display options"),
     { "nographic", NULL, NULL, "no display: serial port and monitor share the terminal; Ctrl-A h tells the keys", opt_nographic },
-    { "display", NULL, "none", "no window", opt_display },
-    { "vga", "vga", "std|none", "the display adapter; default: none yet", opt_vga },
-    { "vnc", NULL, "none", "no VNC server", opt_only_none },
+    { "display", "vncs[]", "none|vnc=WHERE[,KEY=VALUE,...]", "no window, or a VNC server as -vnc has it", opt_display },
+    { "vga", "vga", "std|none", "the display adapter; default: std where -vnc is given, else none", opt_vga },
+    { "vnc", "vncs[]", "[HOST]:DISPLAY|unix:PATH|none[,KEY=VALUE,...]", "a VNC server for the machine's screen", opt_vnc, vnc_keys },
 
     HEADING("Options for PCs"),
     { "no-acpi", "no-acpi", NULL, "no ACPI tables", NULL },

@@ -75,11 +75,13 @@ bool chardev_defaults(Config *config, GError **err);
 /* opt-device.c */  OptionApply opt_device, opt_global;
 /* opt-drive.c */   OptionApply opt_drive, opt_drive_at, opt_snapshot;
 bool drives_finish(Config *config, GError **err);
+/* opt-vnc.c */ OptionApply opt_vnc, opt_display;
+extern const Field vnc_keys[];
 /* opt-netdev.c */ OptionApply opt_netdev, opt_nic, opt_net;
 bool finish_networks(Config *config, GError **err);
 /* opt-blockdev.c */ OptionApply opt_blockdev, opt_object;
 void options_print_devices(void);
 bool drive_image(Config *config, const char *path, GError **err);      /* the bare word on the command line */
 /* opt-run.c */     OptionApply opt_name, opt_uuid, opt_rtc, opt_action, opt_sandbox, opt_msg, opt_overcommit, opt_runas,
-                                opt_log, opt_trace, opt_firmware_path, opt_nographic, opt_display, opt_vga, opt_only_none,
+                                opt_log, opt_trace, opt_firmware_path, opt_nographic, opt_vga, opt_only_none,
                                 opt_run_timeout, opt_run_with, opt_list_as, opt_readconfig, opt_help, opt_version, opt_print_config, opt_nothing;

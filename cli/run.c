@@ -20,6 +20,7 @@
 #include "monitor/qtest.h"
 #include "monitor/session.h"
 #include "net/netdev.h"
+#include "ui/vnc/vnc.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -181,8 +182,8 @@ static bool mention_silence(Run *run, GError **err)
     (void)err;
     if (!run->config->nographic && !run->config->display_given && !run->config->serial_given && !value_get(run->tree, "devices") &&
         !value_get_bool(run->tree, "nodefaults", false) && !value_get(run->tree, "qtest") && !value_get(run->tree, "debugcon")) {
-        report_info("nothing shows what the guest says: there is no display yet; %s", register_name(run->tree) ?
-                    "'roost console' with its name does" : "-nographic brings its serial console here");
+        report_info("nothing shows what the guest says: %s", register_name(run->tree) ?
+                    "'roost console' with its name does" : "-nographic brings its serial console here, -vnc :0 shows its screen");
     }
     return true;
 }
@@ -246,6 +247,23 @@ static bool open_networks(Run *run, GError **err)
             return false;
         }
     }
+    return true;
+}
+
+static bool open_screens(Run *run, GError **err)
+{
+#ifdef HAVE_VNC
+    const Value *list = value_get(run->tree, "vncs");
+
+    for (size_t i = 0; i < value_length(list); i++) {
+        if (!vnc_start(value_at(list, i), err)) {
+            if (value_origin(value_at(list, i))) {
+                g_prefix_error(err, "%s: ", value_origin(value_at(list, i)));
+            }
+            return false;
+        }
+    }
+#endif
     return true;
 }
 
@@ -356,7 +374,7 @@ static bool start(Run *run, GError **err)
 /* What must go right before the loop runs, in order. */
 static bool (*const stages[])(Run *run, GError **err) = {
     prepare_process, go_to_background, write_pidfile, begin_log, begin_loop, open_chardevs, mention_silence, choose_accel, lock_memory, open_monitors,
-    make_backends, open_networks, build_machine, listen_to_people, be_listed, open_test_session, give_up_privileges, start, tell_parent,
+    make_backends, open_networks, build_machine, open_screens, listen_to_people, be_listed, open_test_session, give_up_privileges, start, tell_parent,
 };
 
 static void clean_up(Run *run)
@@ -365,6 +383,9 @@ static void clean_up(Run *run)
     qtest_stop(run->qtest);
     register_end();
     monitors_close();
+#ifdef HAVE_VNC
+    vnc_stop_all();
+#endif
     if (run->machine) {
         machine_free(run->machine);
     }

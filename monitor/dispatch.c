@@ -15,11 +15,11 @@
 
 const QmpCommand *const qmp_command_tables[] = {
     core_commands, fd_commands, run_commands, machine_commands, cpu_commands, pci_commands, memory_commands, hmp_qmp_commands, block_commands,
-    media_commands, blockdev_commands, job_commands, device_commands, qom_commands, chardev_commands, input_commands, net_commands,
+    media_commands, blockdev_commands, job_commands, device_commands, qom_commands, chardev_commands, input_commands, net_commands, vnc_commands,
     dump_commands, yank_commands, NULL };
 const char *(*const qmp_made_types[])(const char *name) = { block_made_type, object_made_type, input_made_type, NULL };
 const QmpType *const qmp_type_tables[] = { core_types, fd_types, run_types, machine_types, cpu_types, pci_types, event_types, block_types,
-    media_types, blockdev_types, job_types, device_types, qom_types, chardev_types, input_types, net_types, dump_types, yank_types, NULL };
+    media_types, blockdev_types, job_types, device_types, qom_types, chardev_types, input_types, net_types, vnc_types, dump_types, yank_types, NULL };
 
 static GHashTable *commands;               /* by name */
 static struct { Machine *machine; const Value *tree; } controlled;

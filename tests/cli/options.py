@@ -36,7 +36,7 @@ WRONG = {
                "throttle-group,id=a,x-iops-total=x", "rng-random,id=a,filename=/nonexistent/x"],
     "fda": [""], "fdb": [""],
     "cdrom": [""], "hda": [""], "hdb": [""], "hdc": [""], "hdd": [""],
-    "display": ["", "gtk", "sdl", "vnc=:0", "foo"], "vga": ["", "cirrus", "foo"], "vnc": ["", ":0", "foo"],
+    "display": ["", "gtk", "sdl", "vnc=", "vnc=x", "foo"], "vga": ["", "cirrus", "foo"], "vnc": ["", "foo", "x:y", "unix:", ":0,foo=1", ":0,share=no", ":0,reverse=on", ":0,tls-creds=x", ":70000", ":0,websocket=x", "unix:/x,websocket=on", ":0,password-secret=nosuch"],
     "nic": ["nosuch", "vde", "", "user,model=nosuch", "user,foo=1", "none,x=1"], "net": ["vde", "nosuch", "", "user,foo=1"],
     "netdev": ["", "user", "nosuch,id=a", "vde,id=a", "user,id=", "user,id=1", "user,id=a b", "user,id=a,foo=1", "user,id=a,net=10.0.2.0/30", "user,id=a,net=x",
                "user,id=a,net=10.0.2.0/255.0.255.0", "user,id=a,host=1.2.3.4", "user,id=a,dhcpstart=10.0.2.1", "user,id=a,dns=10.0.2.2", "user,id=a,restrict=maybe",

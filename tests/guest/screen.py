@@ -34,7 +34,7 @@ class Machine:
     def __init__(self, program, arguments, folder, name):
         path = f"{folder}/{name}"
         self.picture = f"{folder}/{name}.ppm"
-        self.process = subprocess.Popen([program, "-accel", "tcg", "-nodefaults", "-vga", "std", "-display", "none", *arguments, "-qmp", f"unix:{path},server=on,wait=off"],
+        self.process = subprocess.Popen([program, "-accel", "tcg", "-nodefaults", "-vga", "std", *([] if "-display" in arguments else ["-display", "none"]), *arguments, "-qmp", f"unix:{path},server=on,wait=off"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + PATIENCE
         while True:
@@ -124,8 +124,8 @@ def run(name):
     assert least == 0, f"at best {least} bytes of the pictures differ"
 
 
-names = sys.argv[3:]
-if not names:
-    print("\n".join(CASES))
-    sys.exit(0)
-console.report([(name, lambda name=name: run(name)) for name in names])
+if __name__ == "__main__":
+    if not sys.argv[3:]:
+        print("\n".join(CASES))
+        sys.exit(0)
+    console.report([(name, lambda name=name: run(name)) for name in sys.argv[3:]])

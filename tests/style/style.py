@@ -165,7 +165,7 @@ def device_pages():
 def packages():
     listed = set(re.findall(r"^([a-z0-9][a-z0-9.+-]*)$", text("tests/packages"), re.M))
     libraries = {"glib-2.0": "libglib2.0-dev", "zlib": "zlib1g-dev", "libseccomp": "libseccomp-dev", "liburing": "liburing-dev",
-                 "libzstd": "libzstd-dev", "nettle": "nettle-dev", "slirp": "libslirp-dev"}
+                 "libzstd": "libzstd-dev", "nettle": "nettle-dev", "slirp": "libslirp-dev", "libvncserver": "libvncserver-dev", "dl": "libc6-dev"}
     needs = {f"dependency('{name}'": package for name, package in libraries.items()} | {"find_library('aio'": "libaio-dev"}
     build = "".join(text(f) for f in files if f.endswith("meson.build"))
     for call, package in needs.items():

@@ -73,8 +73,9 @@ def _():
 def _():
     made, ran = tree("run", write(domain("<interface type='user'>\n<model type='rtl8139'/></interface>\n<graphics type='spice'/>\n<watchdog model='i6300esb'/>")))
     check("devices" not in made, made)
-    for line, element in zip(ran.lines, ("9: <interface>", "11: <graphics>", "12: <watchdog>")):
-        check(line.startswith(f"roost: warning: d.xml:{element}: it is left out: there is no"), ran)
+    check(made["vncs"][0]["vnc"] == "127.0.0.1:0", made)
+    for line, said in zip(ran.lines, ("9: <interface>: it is left out: there is no", "11: <graphics>: there is no SPICE yet", "12: <watchdog>: it is left out: there is no")):
+        check(line.startswith(f"roost: warning: d.xml:{said}"), ran)
     check(len(ran.lines) == 3, ran)
 
 
