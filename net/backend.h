@@ -39,7 +39,7 @@ struct NetDev {
     NetKept *kept;                         /* one per queue: packets for a card without room, where it stands in a packet of many segments */
 };
 
-extern const NetBackend user_backend;
+extern const NetBackend net_user_backend, net_socket_backend, net_tap_backend, net_bridge_backend;
 
 /* From the backend to the card. Packets that the card cannot take now are kept, a bounded number of them; after that they are dropped. */
 void netdev_deliver(NetDev *netdev, unsigned queue, const NetPacket *packet);

@@ -41,8 +41,9 @@ struct NetKept {
 
 static const NetBackend *const backends[] = {
 #ifdef HAVE_SLIRP
-    &user_backend,
+    &net_user_backend,
 #endif
+    &net_socket_backend, &net_tap_backend, &net_bridge_backend,
     NULL,
 };
 
@@ -80,7 +81,6 @@ static const struct { const char *name, *reason; } refusals[] = {
     { "vhost-vdpa", "it is not supported yet" }, { "vhost-user", "it is not supported yet" }, { "af-xdp", "it is not supported yet" },
     { "vmnet-host", "it is not on Linux" }, { "vmnet-shared", "it is not on Linux" }, { "vmnet-bridged", "it is not on Linux" },
     { "passt", "it is not supported yet; use user" }, { "user", "it was left out when Roost was built (libslirp)" },
-    { "tap", "it is not supported yet" }, { "bridge", "it is not supported yet" }, { "socket", "it is not supported yet" },
     { "stream", "it is not supported yet" }, { "dgram", "it is not supported yet" }, { "hubport", "it is not supported yet" },
 };
 

@@ -430,7 +430,7 @@ static const Field user_keys[] = {
     PROP_STR("smbserver", UserNet, smbserver, .help = "refused, as smb"),
     FIELD_END };
 
-const NetBackend user_backend = {
+const NetBackend net_user_backend = {
     .name = "user",  .help = "a little network with a gateway that makes the guest's connections for it; needs no rights",  .size = sizeof(UserNet),
     .keys = user_keys,  .open = user_open,  .close = user_close,  .send = user_send,  .describe = user_describe,
 };

@@ -136,8 +136,34 @@ def run(case):
         return f"{outcome.took:.1f} s" + ("" if asks else ", without names: needs root") + ("" if six else ", without ::1")
 
 
+def two_guests(_):
+    """On one wire between them: the second sends zeros, the first tells their sum."""
+    if not os.path.exists(f"{guests}/initrd-generic.gz"):
+        raise console.Skip("initrd-generic.gz missing: run tests/guests with generic")
+    port, total = free_port(), hashlib.md5(bytes(16 << 20)).hexdigest()
+
+    def guest(where, script):
+        command = [roost, "-accel", os.environ.get("ROOST_TEST_ACCEL", "tcg"), "-m", "256", "-nographic", "-nodefaults", "-serial", "stdio", "-no-reboot",
+                   "-kernel", f"{guests}/vmlinuz-generic", "-initrd", f"{guests}/initrd-generic.gz", "-append", "console=ttyS0 quiet panic=-1 roost.modules=virtio_pci,virtio_net",
+                   "-netdev", f"socket,id=n0,{where}=127.0.0.1:{port}", "-device", "virtio-net-pci,netdev=n0"]
+        return console.follow(command, script, 60)
+    outcomes = {}
+    listens = threading.Thread(target=lambda: outcomes.update(one=guest("listen", [
+        (PROMPT, "ip link set eth0 up; ip addr add 10.9.9.1/24 dev eth0; nc -l -p 5000 | md5sum\n"), (total + r".*" + PROMPT, "poweroff -f\n")])))
+    listens.start()
+    time.sleep(1)
+    outcomes["other"] = guest("connect", [
+        (PROMPT, "ip link set eth0 address 52:54:00:12:34:57; ip link set eth0 up; ip addr add 10.9.9.2/24 dev eth0; until ping -c 1 -W 1 10.9.9.1; do sleep 0.2; done\n"),
+        (r" 1 packets received.*" + PROMPT, "sleep 1; until dd if=/dev/zero bs=1M count=16 2>/dev/null | nc -w 5 10.9.9.1 5000; do sleep 0.2; done; "
+         "while netstat -tn | grep 5000 | grep -qv TIME_WAIT; do sleep 0.2; done; echo sent\n"),
+        (r"\nsent\r.*" + PROMPT, "poweroff -f\n")])
+    listens.join()
+    assert not any(outcome.failure for outcome in outcomes.values()), "\n".join(f"{outcome.failure}\n{outcome.tail()}" for outcome in outcomes.values())
+
+
+CASES["two-guests"] = None
 names_of_cases = sys.argv[3:]
 if not names_of_cases:
     print("\n".join(CASES))
     sys.exit(0)
-console.report([(name, lambda name=name: run(name)) for name in names_of_cases])
+console.report([(name, lambda name=name: two_guests(name) if name == "two-guests" else run(name)) for name in names_of_cases])
